@@ -1,0 +1,53 @@
+# Every task a person runs. `make` alone lists them.
+
+PYTHON := .venv/bin/python
+READY := .venv/.ready
+PORT ?= 8000
+
+.DEFAULT_GOAL := help
+.PHONY: help book serve lab exercises notebooks class check stamp test bench experiments clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+
+$(READY): requirements.txt pyproject.toml tools/environment.py
+	@command -v python3 >/dev/null || { echo "make: Python 3.11 or newer is needed, and there is no python3"; exit 1; }
+	@python3 tools/environment.py
+
+book: $(READY) ## build the HTML book into build/html
+	@$(PYTHON) -m tools.book
+
+serve: book ## build the book and serve it at http://localhost:8000 (PORT=…)
+	@echo "http://localhost:$(PORT)  (Ctrl-C stops it)"
+	@$(PYTHON) -m http.server --bind 127.0.0.1 --directory build/html $(PORT)
+
+lab: $(READY) ## open JupyterLab with the nbgrader panels
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m jupyter lab
+
+exercises: $(READY) ## make exercises/ from solutions/
+	@$(PYTHON) -m tools.exercises
+
+notebooks: $(READY) ## execute and normalize all notebooks, or one (ONE=chapters/NAME.ipynb)
+	@$(PYTHON) -m tools.notebooks $(ONE)
+
+class: $(READY) ## play a small class in a temporary folder, from release to grades (KEEP=1 keeps it)
+	@$(PYTHON) -m tools.demo_class $(if $(KEEP),--keep)
+
+check: $(READY) ## check the questions of a problem set (SET=ps1)
+	@$(PYTHON) -m referee check $(or $(SET),ps1)
+
+stamp: $(READY) ## write the repository's address into badges and first cells (REPOSITORY=https://…)
+	@$(PYTHON) -m tools.stamp $(REPOSITORY)
+
+test: $(READY) ## run the tests, or one part (PART=name)
+	@$(PYTHON) -m tools.test $(PART)
+
+bench: $(READY) ## run the benchmarks
+	@$(PYTHON) -m benchmarks.convolution
+
+experiments: $(READY) ## run the long comparisons again (hours of one core are possible)
+	@$(PYTHON) -m experiments.first_cnn
+
+clean: ## remove the built book and other generated files; .venv stays
+	@rm -rf build
+	@find . -path ./.venv -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -exec rm -rf {} +

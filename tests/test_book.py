@@ -1,0 +1,152 @@
+"""The site builds without warnings, has alternative texts and no dead link, and fits a phone."""
+
+import contextlib
+import functools
+import http.server
+import re
+import threading
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from bs4 import BeautifulSoup
+from conftest import ROOT
+
+from tools import book
+from web import cover
+
+FLAGS = (
+    "--no-sandbox --disable-background-networking --disable-component-update --disable-sync "
+    "--no-first-run --disable-quic"
+).split()
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """Build the book from nothing and return its folder."""
+    output = tmp_path_factory.mktemp("book") / "html"
+    assert book.build(output) == ""
+    return output
+
+
+def content_pages(site):
+    """Return the pages with text of the course, without index and search."""
+    return [site / "index.html", *sorted((site / "chapters").glob("*.html"))]
+
+
+@pytest.fixture(scope="session")
+def soups(site):
+    return {
+        page: BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+        for page in site.rglob("*.html")
+        if "_static" not in page.parts
+    }
+
+
+@pytest.fixture(scope="session")
+def address(site):
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    handler = functools.partial(Quiet, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def browser(need):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        with contextlib.closing(
+            playwright.chromium.launch(executable_path=need("chromium", "chromium"), args=FLAGS)
+        ) as chromium:
+            yield chromium
+
+
+def test_every_chapter_is_a_page(site):
+    chapters = {path.stem for path in (ROOT / "chapters").iterdir() if path.is_file()}
+    assert {path.stem for path in (site / "chapters").glob("*.html")} == chapters
+
+
+def test_a_warning_fails_the_build(tmp_path, monkeypatch):
+    (tmp_path / "index.md").write_text("# Title\n\n[nowhere](absent.md)\n", encoding="utf-8")
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: index\n", encoding="utf-8")
+    (tmp_path / "_config.yml").write_text("title: A book\n", encoding="utf-8")
+    monkeypatch.setattr(book, "ROOT", tmp_path)
+    assert "absent.md" in book.build(tmp_path / "build" / "html")
+
+
+def test_every_picture_of_the_text_has_an_alternative_text_that_is_no_file_name(site, soups):
+    for page in content_pages(site):
+        for image in soups[page].select("main article img"):
+            text = image.get("alt", "")
+            assert len(text) >= 25 and not re.search(r"\.(png|svg|jpe?g|webp)$", text), (page, text)
+
+
+def test_no_link_inside_the_site_is_dead(site, soups):
+    dead = []
+    for page, soup in soups.items():
+        for link in soup.select("a[href]"):
+            url = urlsplit(link["href"])
+            if url.scheme or url.netloc or link["href"] in ("#", ""):
+                continue
+            target = (page.parent / unquote(url.path)).resolve() if url.path else page
+            if target.is_dir():
+                target /= "index.html"
+            anchor = unquote(url.fragment)
+            if not target.exists():
+                dead.append((page.name, link["href"]))
+            elif anchor and target in soups and not soups[target].find(id=anchor):
+                dead.append((page.name, link["href"]))
+    assert not dead
+
+
+def test_the_text_shows_no_markup_that_was_not_understood(site, soups):
+    for page in content_pages(site):
+        article = soups[page].select_one("main article")
+        for hidden in article.select("pre, code, .math, script"):
+            hidden.decompose()
+        text = article.get_text()
+        assert not re.search(r"\]\(|\*\*|^#+ |\$\$|<details", text, flags=re.M), page.name
+
+
+def test_the_picture_of_the_first_page_is_current(tmp_path):
+    cover.save(tmp_path / "cover.svg")
+    assert (tmp_path / "cover.svg").read_bytes() == cover.PATH.read_bytes()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_is_wider_than_a_phone_and_every_formula_is_drawn(site, address, browser, scheme):
+    context = browser.new_context(viewport=PHONE, color_scheme=scheme)
+    page = context.new_page()
+    failures = []
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    for path in content_pages(site):
+        page.goto(f"{address}/{path.relative_to(site)}")
+        page.wait_for_function("!window.MathJax || !MathJax.startup || !!MathJax.startup.promise")
+        page.evaluate("() => window.MathJax?.startup?.promise")
+        width = page.evaluate("() => document.scrollingElement.scrollWidth")
+        assert width <= PHONE["width"], f"{path.name} is {width} pixels wide"
+        formulas = page.locator(".math").count()
+        assert page.locator("mjx-container").count() >= formulas, path.name
+        assert page.locator("mjx-merror").count() == 0, path.name
+    assert not failures
+    context.close()
+
+
+def test_a_page_shows_in_the_theme_that_the_reader_chose(site, address, browser):
+    for scheme in ("light", "dark"):
+        page = browser.new_page(color_scheme=scheme)
+        page.goto(f"{address}/index.html")
+        assert page.evaluate("() => document.documentElement.dataset.theme") == scheme
+        page.close()
+
+
+def test_the_book_has_no_page_of_solutions_or_of_the_environment(site):
+    names = {Path(path).name for path in site.rglob("*.html")}
+    assert not names & {"ps1.html", "README.html", "CONTRIBUTING.html"}

@@ -1,0 +1,74 @@
+"""Chapters' outputs and pictures are current."""
+
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from conftest import ROOT
+
+from tools.determinism import environment
+
+CHAPTERS = sorted(ROOT.glob("chapters/*.ipynb"))
+
+
+def run_nbval(notebook):
+    command = [sys.executable, "-m", "pytest", "-q", "--nbval", "--nbval-current-env"]
+    command += ["--nbval-sanitize-with", str(ROOT / "tests" / "sanitize.cfg")]
+    command += ["-p", "nbval_pictures", "--rootdir", str(notebook.parent), "-c", "/dev/null"]
+    settings = {**environment(), "PYTHONPATH": str(ROOT / "tests")}
+    return subprocess.run(
+        [*command, str(notebook)], env=settings, capture_output=True, text=True, cwd=notebook.parent
+    )
+
+
+@pytest.mark.parametrize("notebook", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_executed_again_gives_the_outputs_that_are_stored(notebook):
+    result = run_nbval(notebook)
+    assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
+
+
+def small_notebook(path, source, outputs, tags=()):
+    cell = nbformat.v4.new_code_cell(
+        source, outputs=outputs, execution_count=1, metadata={"tags": list(tags)}
+    )
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    return path
+
+
+def picture(kind, data):
+    return nbformat.v4.new_output("display_data", data={kind: data})
+
+
+SHOW = "from IPython.display import display\ndisplay({{{!r}: {!r}}}, raw=True)"
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
+
+
+@pytest.mark.parametrize("kind", ["image/png", "image/jpeg", "image/svg+xml", "text/plain"])
+def test_a_stale_output_of_any_kind_is_found(tmp_path, kind):
+    source = SHOW.format(kind, PNG)
+    current = small_notebook(tmp_path / "current.ipynb", source, [picture(kind, PNG)])
+    stale = small_notebook(tmp_path / "stale.ipynb", source, [picture(kind, PNG[:-8] + "AAAAAAA=")])
+    assert run_nbval(current).returncode == 0
+    assert run_nbval(stale).returncode == 1
+
+
+def test_only_lines_that_end_in_measured_may_differ(tmp_path):
+    def stored(text):
+        return [nbformat.v4.new_output("stream", name="stdout", text=text)]
+
+    source = "print('accuracy 97.1 % (measured)')\nprint('loss 0.1')"
+    same = "accuracy 96.8 % (measured)\nloss 0.1\n"
+    other = "accuracy 97.1 % (measured)\nloss 0.2\n"
+    assert run_nbval(small_notebook(tmp_path / "a.ipynb", source, stored(same))).returncode == 0
+    assert run_nbval(small_notebook(tmp_path / "b.ipynb", source, stored(other))).returncode == 1
+
+
+def test_a_picture_of_measured_data_may_differ_but_not_vanish(tmp_path):
+    source = SHOW.format("image/svg+xml", "<svg/>")
+    other = [picture("image/svg+xml", "<svg><g/></svg>")]
+    tags = ["measured"]
+    kept = small_notebook(tmp_path / "a.ipynb", source, other, tags)
+    gone = small_notebook(tmp_path / "b.ipynb", "pass", other, tags)
+    assert run_nbval(kept).returncode == 0
+    assert run_nbval(gone).returncode == 1

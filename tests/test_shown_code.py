@@ -1,0 +1,128 @@
+"""Chapters show what the library runs, and their folded solutions run."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from conftest import ROOT
+
+import cnnbook
+from tools import notebooks
+from tools.determinism import environment
+
+CHAPTERS = sorted(ROOT.glob("chapters/*.ipynb"))
+SOLUTION = re.compile(r"<details>.*?</details>", flags=re.S)
+PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```", flags=re.M | re.S)
+
+# The chapter that writes out all public functions of a module.
+INTRODUCED = {"convolution": "21-one-dimension"}
+
+PROBE = """
+import warnings
+warnings.simplefilter("ignore")
+import matplotlib
+matplotlib.use("agg")
+"""
+
+
+def definitions(source):
+    """Return the functions and classes defined at the top of a source text, by name."""
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    return {node.name: node for node in ast.parse(source).body if isinstance(node, kinds)}
+
+
+def without_docstrings(node):
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(inner):
+            inner.body = inner.body[1:] or [ast.Pass()]
+    return ast.dump(node)
+
+
+def library():
+    """Return {name: (module, definition)} of what the modules of cnnbook define."""
+    found = {}
+    for info in pkgutil.walk_packages(cnnbook.__path__, "cnnbook."):
+        module = importlib.import_module(info.name)
+        for name, node in definitions(inspect.getsource(module)).items():
+            found[name] = (info.name, node)
+    return found
+
+
+def code(path):
+    cells = notebooks.read(path).cells
+    return [cell.source for cell in cells if cell.cell_type == "code"]
+
+
+def shown(path):
+    found = {}
+    for source in code(path):
+        plain = re.sub(r"^(\s*)%.*$", r"\1pass", source, flags=re.M)
+        found |= definitions(plain)
+    return found
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_function_shown_under_a_name_of_the_library_is_the_library_s(path):
+    shipped = library()
+    for name, node in shown(path).items():
+        if name in shipped:
+            module, other = shipped[name]
+            assert without_docstrings(node) == without_docstrings(other), f"{name} of {module}"
+
+
+@pytest.mark.parametrize("module, chapter", INTRODUCED.items())
+def test_a_chapter_writes_out_every_public_function_of_its_module(module, chapter):
+    source = inspect.getsource(importlib.import_module(f"cnnbook.{module}"))
+    public = {
+        name
+        for name, node in definitions(source).items()
+        if not name.startswith(("_", "check_")) and isinstance(node, ast.FunctionDef)
+    }
+    missing = public - set(shown(ROOT / "chapters" / f"{chapter}.ipynb"))
+    assert not missing
+
+
+def test_a_changed_operator_is_seen_and_a_changed_docstring_is_not():
+    first, second, third = (
+        definitions(text)["f"]
+        for text in (
+            "def f(a):\n 'x'\n return a+1",
+            "def f(a):\n return a+1",
+            "def f(a):\n return a-1",
+        )
+    )
+    assert without_docstrings(first) == without_docstrings(second) != without_docstrings(third)
+
+
+def solutions(path):
+    cells = notebooks.read(path).cells
+    text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    return [
+        textwrap.dedent(block)
+        for fold in SOLUTION.findall(text)
+        for block in PYTHON_BLOCK.findall(fold)
+    ]
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_the_folded_solutions_of_a_chapter_run_after_its_cells(path, tmp_path):
+    blocks = solutions(path)
+    if not blocks:
+        pytest.skip("no code in its solutions")
+    plain = [re.sub(r"^(\s*)%.*$", r"\1pass", source, flags=re.M) for source in code(path)]
+    script = tmp_path / "chapter.py"
+    script.write_text("\n\n".join([PROBE, *plain, *blocks]), encoding="utf-8")
+    result = subprocess.run(
+        [sys.executable, script.name],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
