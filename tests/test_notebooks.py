@@ -148,8 +148,12 @@ def test_solutions_store_no_outputs():
 
 
 def test_normalizing_drops_what_depends_on_who_saved_and_keeps_what_a_tool_needs(tmp_path):
+    text = nbformat.v4.new_output("stream", name="stdout", text="1")
     code = nbformat.v4.new_code_cell(
-        "1", execution_count=7, metadata={"tags": ["a"], "ExecuteTime": 3, "scrolled": True}
+        "1",
+        outputs=[text],
+        execution_count=7,
+        metadata={"tags": ["a"], "ExecuteTime": 3, "scrolled": True},
     )
     graded = nbformat.v4.new_code_cell("1", metadata={"nbgrader": {"grade_id": "q1"}})
     notebook = nbformat.v4.new_notebook(

@@ -65,7 +65,8 @@ def normalize(notebook):
             count += executed
             cell.execution_count = count if executed else None
             for output in cell.outputs:
-                output.metadata = {}
+                if "metadata" in output:
+                    output.metadata = {}
                 if "execution_count" in output:
                     output.execution_count = cell.execution_count
 
