@@ -1,0 +1,84 @@
+"""A class played from release to exported grades with stock nbgrader gets the scores it must."""
+
+from pathlib import Path
+
+import pytest
+
+from referee.assignment import read_assignment
+from referee.check import check
+from tools import demo_class
+
+ROOT = Path(__file__).resolve().parents[1]
+NAME = "ps1"
+
+
+@pytest.fixture(scope="module")
+def lines():
+    return []
+
+
+@pytest.fixture(scope="module")
+def students(lines):
+    return {student.name: student for student in demo_class.play(NAME, say=lines.append)}
+
+
+@pytest.fixture(scope="module")
+def assignment():
+    return read_assignment(ROOT, NAME)
+
+
+@pytest.fixture(scope="module")
+def points(assignment):
+    return {test.grade_id: test.points for q in assignment.questions for test in q.tests}
+
+
+@pytest.fixture(scope="module")
+def lost(assignment):
+    """The parts that the misconception loses, as `referee check` sees it."""
+    case, question = demo_class.first_misconception(assignment)
+    report = check(assignment, only=question.grade_id)
+    (row,) = [row for row in report.questions[0].cases if row.line == case.line]
+    assert case.grade_id in row.lost
+    return set(row.lost)
+
+
+def test_right_answers_get_all_points(students, points):
+    assert students["ada"].scores == {name: (value, value) for name, value in points.items()}
+
+
+def test_a_misconception_loses_its_parts_and_no_other(students, points, lost):
+    expected = {name: (0 if name in lost else value, value) for name, value in points.items()}
+    assert students["ben"].scores == expected
+
+
+def test_a_blank_notebook_gets_nothing(students, points):
+    assert students["cleo"].scores == {name: (0, value) for name, value in points.items()}
+
+
+def test_exported_grades_are_the_sums_of_the_scores(students, points, lost):
+    total = sum(points.values())
+    exported = {name: student.exported for name, student in students.items()}
+    lost_points = sum(points[name] for name in lost)
+    assert exported == {"ada": total, "ben": total - lost_points, "cleo": 0}
+
+
+def test_each_student_fetches_feedback_that_names_what_failed(students):
+    assert "NotImplementedError" in students["cleo"].feedback
+    assert "AssertionError" in students["ben"].feedback
+    assert students["ada"].feedback
+    assert "AssertionError" not in students["ada"].feedback
+
+
+def test_every_step_is_a_line_and_every_question_a_row(students, lines, assignment):
+    assert len(lines) == 16
+    assert all(" nbgrader " in line and line.endswith(" s") for line in lines)
+    table = demo_class.table(assignment, list(students.values())).splitlines()
+    assert table[0].split() == ["ada", "ben", "cleo"]
+    first = [line.split()[0] for line in table[2:-3]]
+    assert first == [question.grade_id for question in assignment.questions]
+
+
+def test_a_command_that_fails_is_told_with_its_output(tmp_path, assignment):
+    group = demo_class.Class(tmp_path, ROOT, assignment, print)
+    with pytest.raises(RuntimeError, match="instructor: nbgrader release_assignment failed"):
+        group.nbgrader("instructor", "release_assignment", "no-such-set")
