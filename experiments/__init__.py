@@ -1,0 +1,1 @@
+"""Comparisons too long for a chapter, each a script; `results/` holds what they gave."""
