@@ -1,5 +1,6 @@
 """Chapters' outputs and pictures are current."""
 
+import shutil
 import subprocess
 import sys
 
@@ -12,19 +13,21 @@ from tools.determinism import environment
 CHAPTERS = sorted(ROOT.glob("chapters/*.ipynb"))
 
 
-def run_nbval(notebook):
-    command = [sys.executable, "-m", "pytest", "-q", "--nbval", "--nbval-current-env"]
+def run_nbval(notebook, folder):
+    """Run nbval on a copy of the notebook that lies alone in a folder."""
+    folder.mkdir(exist_ok=True)
+    copy = shutil.copy(notebook, folder / "notebook.ipynb")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null"]
+    command += ["--nbval", "--nbval-current-env", "--rootdir", str(folder), str(copy)]
     command += ["--nbval-sanitize-with", str(ROOT / "tests" / "sanitize.cfg")]
-    command += ["-p", "nbval_pictures", "--rootdir", str(notebook.parent), "-c", "/dev/null"]
+    command += ["-p", "nbval_pictures"]
     settings = {**environment(), "PYTHONPATH": str(ROOT / "tests")}
-    return subprocess.run(
-        [*command, str(notebook)], env=settings, capture_output=True, text=True, cwd=notebook.parent
-    )
+    return subprocess.run(command, env=settings, capture_output=True, text=True, cwd=folder)
 
 
 @pytest.mark.parametrize("notebook", CHAPTERS, ids=lambda path: path.stem)
-def test_a_chapter_executed_again_gives_the_outputs_that_are_stored(notebook):
-    result = run_nbval(notebook)
+def test_a_chapter_executed_again_gives_the_outputs_that_are_stored(notebook, tmp_path):
+    result = run_nbval(notebook, tmp_path)
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
 
 
@@ -49,8 +52,8 @@ def test_a_stale_output_of_any_kind_is_found(tmp_path, kind):
     source = SHOW.format(kind, PNG)
     current = small_notebook(tmp_path / "current.ipynb", source, [picture(kind, PNG)])
     stale = small_notebook(tmp_path / "stale.ipynb", source, [picture(kind, PNG[:-8] + "AAAAAAA=")])
-    assert run_nbval(current).returncode == 0
-    assert run_nbval(stale).returncode == 1
+    assert run_nbval(current, tmp_path / "run").returncode == 0
+    assert run_nbval(stale, tmp_path / "run").returncode == 1
 
 
 def test_only_lines_that_end_in_measured_may_differ(tmp_path):
@@ -60,8 +63,10 @@ def test_only_lines_that_end_in_measured_may_differ(tmp_path):
     source = "print('accuracy 97.1 % (measured)')\nprint('loss 0.1')"
     same = "accuracy 96.8 % (measured)\nloss 0.1\n"
     other = "accuracy 97.1 % (measured)\nloss 0.2\n"
-    assert run_nbval(small_notebook(tmp_path / "a.ipynb", source, stored(same))).returncode == 0
-    assert run_nbval(small_notebook(tmp_path / "b.ipynb", source, stored(other))).returncode == 1
+    varied = small_notebook(tmp_path / "a.ipynb", source, stored(same))
+    changed = small_notebook(tmp_path / "b.ipynb", source, stored(other))
+    assert run_nbval(varied, tmp_path / "run").returncode == 0
+    assert run_nbval(changed, tmp_path / "run").returncode == 1
 
 
 def test_a_picture_of_measured_data_may_differ_but_not_vanish(tmp_path):
@@ -70,5 +75,5 @@ def test_a_picture_of_measured_data_may_differ_but_not_vanish(tmp_path):
     tags = ["measured"]
     kept = small_notebook(tmp_path / "a.ipynb", source, other, tags)
     gone = small_notebook(tmp_path / "b.ipynb", "pass", other, tags)
-    assert run_nbval(kept).returncode == 0
-    assert run_nbval(gone).returncode == 1
+    assert run_nbval(kept, tmp_path / "run").returncode == 0
+    assert run_nbval(gone, tmp_path / "run").returncode == 1

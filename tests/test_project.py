@@ -49,6 +49,10 @@ def test_workflows_and_citation_follow_their_schemas(schema, pattern):
     tool("check_jsonschema", "--builtin-schema", schema, *files)
 
 
+def test_the_configuration_of_pre_commit_is_valid():
+    tool("pre_commit", "validate-config", ".pre-commit-config.yaml")
+
+
 def test_the_version_is_the_same_wherever_it_stands():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

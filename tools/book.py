@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -28,8 +29,11 @@ def build(output=OUTPUT):
             keep_going=True,
             quiet=True,
         )
-    text = warnings.getvalue().strip()
-    return text or (str(result) if result else "")
+    problems = warnings.getvalue().strip() or (str(result) if result else "")
+    if problems:
+        # Sphinx warns of a page only when it reads it: kept, it would pass the next time.
+        shutil.rmtree(output.parent / "doctrees", ignore_errors=True)
+    return problems
 
 
 def main():
