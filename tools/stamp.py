@@ -24,6 +24,8 @@ CONFIG_URL = re.compile(
 README_BADGE = re.compile(r"(<!-- badge -->)(\n?).*?(\n?)(<!-- /badge -->)", re.DOTALL)
 CITATION_CODE = re.compile(r"^(?:# )?repository-code:.*$", re.MULTILINE)
 BADGE_TAGS = ["badge", "remove-cell"]
+# The book folds the cell: it is for whoever runs the notebook.
+SETUP_TAGS = ["setup", "hide-input"]
 BADGE_IMAGE = "https://colab.research.google.com/assets/colab-badge.svg"
 FIRST_CHAPTER = "chapters/00-before-you-start.ipynb"
 
@@ -121,6 +123,7 @@ def stamp_notebook(notebook, name, url, tag):
     image = badge(url, tag, target)
     notebook.cells = [cell for cell in notebook.cells if not has_tag(cell, "badge")]
     setup = setups[0]
+    setup.metadata["tags"] = list(SETUP_TAGS)
     setup.source = STAMPED_SETUP.format(url=url, tag=tag) if url else UNSTAMPED_SETUP
     taken = {cell.id for cell in notebook.cells if cell is not setup}
     setup.id = cell_id(setup, taken)
