@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cnnbook.convolution import convolution_matrix, convolve1d, correlate1d
 from referee.cases import misconception, variant
 
 # Checks of arguments, as the docstrings of the questions ask for them.
@@ -66,7 +67,7 @@ def _check_template(template, signal):
 
 
 @misconception(
-    "q1-echo-unusual",
+    "q1-echo-basic",
     "Two echoes with the same delay overwrite each other: an assignment keeps only the last gain. "
     "Try echo([1], [2, 2], [1, 1]), where 2 must come out at sample 2, and add instead.",
 )
@@ -148,6 +149,31 @@ def echo(signal, delays, gains):
     for delay, gain in zip(delays, gains, strict=True):
         position += delay
         kernel[position] += gain
+    return np.convolve(signal, kernel)
+
+
+@misconception(
+    "q1-echo-basic",
+    "kernel[delays] += gains reads, adds and writes once for each place, so of two echoes with "
+    "the same delay only one stays. Add in a loop, or with np.add.at.",
+)
+def echo(signal, delays, gains):
+    _check_echo(delays, gains)
+    kernel = np.zeros(max(delays) + 1)
+    kernel[delays] += gains
+    return convolve1d(signal, kernel)
+
+
+@misconception(
+    "q1-echo-unusual",
+    "The output begins with the first echo, and the silence before it is lost. "
+    "Time is counted from the first sample of the signal: echo([1], [1], [1]) is 0, 1.",
+)
+def echo(signal, delays, gains):
+    _check_echo(delays, gains)
+    kernel = np.zeros(max(delays) - min(delays) + 1)
+    for delay, gain in zip(delays, gains, strict=True):
+        kernel[delay - min(delays)] += gain
     return np.convolve(signal, kernel)
 
 
@@ -437,6 +463,20 @@ def lag_values(first, second, max_lag):
     return lags, values
 
 
+@misconception(
+    "q3-lags-basic",
+    "correlate1d(first, second) slides second along first, so its outputs rise with the lag of "
+    "first, and every lag has the wrong sign. Exchange the two, or turn the result around.",
+)
+def lag_values(first, second, max_lag):
+    _check_max_lag(max_lag)
+    lags = np.arange(-max_lag, max_lag + 1)
+    full = correlate1d(first, second, "full").astype(float)
+    padded = np.pad(full, max_lag)
+    start = len(second) - 1
+    return lags, padded[start : start + len(lags)]
+
+
 @variant("q3-lags")
 def lag_values(first, second, max_lag):
     if max_lag < 0:
@@ -669,7 +709,7 @@ def mean_with_gaps(signal, weights):
 
 
 @misconception(
-    "q5-gaps-windows",
+    "q5-gaps-basic",
     "The weights are flipped, as np.convolve does. Symmetric weights hide it: "
     "try [1, 0, 0], which must give the sample before.",
 )
@@ -751,6 +791,20 @@ def mean_with_gaps(signal, weights):
     return np.where(totals > 0, sums / np.where(totals > 0, totals, 1), np.nan)
 
 
+@misconception(
+    "q5-gaps-basic",
+    "np.correlate in mode 'same' is as long as the longer of its two arguments, so there are too "
+    "many outputs when there are more weights than samples.",
+)
+def mean_with_gaps(signal, weights):
+    _check_weights(weights)
+    signal = np.asarray(signal, dtype=float)
+    present = ~np.isnan(signal)
+    sums = np.correlate(np.where(present, signal, 0), weights, "same")
+    totals = np.correlate(present.astype(float), weights, "same")
+    return np.where(totals > 0, sums / np.where(totals > 0, totals, 1), np.nan)
+
+
 @variant("q5-gaps")
 def mean_with_gaps(signal, weights):
     if len(weights) % 2 != 1:
@@ -812,7 +866,7 @@ def mean_with_gaps(signal, weights):
 
 
 @misconception(
-    "q6-circular-winding",
+    "q6-circular-basic",
     "np.fft.fft(x, n) cuts off what is longer than n instead of winding it around. "
     "Fold signal and kernel onto the ring before the transform.",
 )
@@ -834,7 +888,7 @@ def circular(signal, kernel, period):
 
 
 @misconception(
-    "q6-circular-winding",
+    "q6-circular-basic",
     "The result goes around the ring only once. On a small ring it goes around several times: "
     "take the remainder for every sample.",
 )
@@ -882,6 +936,19 @@ def circular(signal, kernel, period):
         if period:
             output[n % period] += value
     return output
+
+
+@misconception(
+    "q6-circular-winding",
+    "The signal is wound around the ring, but the kernel is cut off at its end: np.fft.fft(x, n) "
+    "keeps n samples. Fold both.",
+)
+def circular(signal, kernel, period):
+    _check_period(period)
+    folded = np.zeros(period)
+    for n, sample in enumerate(signal):
+        folded[n % period] += sample
+    return np.fft.ifft(np.fft.fft(folded) * np.fft.fft(kernel, period)).real
 
 
 @variant("q6-circular")
@@ -952,7 +1019,7 @@ def convolve_block(block, kernel, tail):
 
 
 @misconception(
-    "q7-block-stream",
+    "q7-block-basic",
     "When a block is shorter than the tail, part of the old tail is still to come. "
     "It must go on into the new tail: add the old tail before the cut.",
 )
@@ -1019,6 +1086,30 @@ def convolve_block(block, kernel, tail):
         full += np.convolve(block, kernel)
     for n, value in enumerate(tail[: len(kernel) - 1]):
         full[n] += value
+    return full[: len(block)], full[len(block) :]
+
+
+@misconception(
+    "q7-block-basic",
+    "np.convolve of whole numbers gives whole numbers, to which a tail of fractions cannot be "
+    "added in place. Make floats of them first.",
+)
+def convolve_block(block, kernel, tail):
+    _check_tail(tail, kernel)
+    full = np.convolve(block, kernel) if len(block) else np.zeros(len(tail))
+    full[: len(tail)] += tail
+    return full[: len(block)], full[len(block) :]
+
+
+@misconception(
+    "q7-block-basic",
+    "An empty block is refused by np.convolve, but it is no error: nothing is finished, and the "
+    "whole tail is still to come.",
+)
+def convolve_block(block, kernel, tail):
+    _check_tail(tail, kernel)
+    full = np.convolve(block, kernel).astype(float)
+    full[: len(tail)] += tail
     return full[: len(block)], full[len(block) :]
 
 
@@ -1209,11 +1300,7 @@ def undo(recorded, kernel, missing):
 @variant("q8-undo")
 def undo(recorded, kernel, missing):
     _check_undo(recorded, kernel, missing)
-    L, M = len(recorded), len(recorded) + missing - len(kernel) + 1
-    band = np.zeros((L + missing, M))
-    for column in range(M):
-        band[column : column + len(kernel), column] = kernel
-    band = band[missing:]
+    band = convolution_matrix(kernel, len(recorded) + missing - len(kernel) + 1)[missing:]
     signal = np.linalg.lstsq(band, np.asarray(recorded, dtype=float))[0]
     if max(abs(band @ signal - recorded)) > 1e-6:
         raise ValueError("recorded cannot be undone")
@@ -1243,6 +1330,16 @@ def undo(recorded, kernel, missing):
 
     backward = np.pad(np.asarray(recorded, dtype=float)[::-1], (0, missing))
     signal = np.array(divide(backward, len(backward) - len(taps) + 1))
+    _check_recorded(recorded, signal, kernel, missing)
+    return signal
+
+
+@variant("q8-undo")
+def undo(recorded, kernel, missing):
+    _check_undo(recorded, kernel, missing)
+    samples = len(recorded) + missing - len(kernel) + 1
+    last = convolution_matrix(kernel, samples)[-samples:]
+    signal = np.linalg.solve(last, np.asarray(recorded, dtype=float)[-samples:])
     _check_recorded(recorded, signal, kernel, missing)
     return signal
 
@@ -1359,6 +1456,23 @@ def match(signal, template):
         norm = np.linalg.norm(window)
         if norm >= 1e-6:
             scores[i] = window @ template / (norm * np.linalg.norm(template))
+    return scores
+
+
+@misconception(
+    "q9-match-basic",
+    "The sum of squares minus K times the square of the mean may come out below 0 by rounding, and "
+    "its root is nan. Subtract the mean from the window first, or raise what is below 0 to 0.",
+)
+def match(signal, template):
+    _check_template(template, signal)
+    t = np.asarray(template, dtype=float) - np.mean(template)
+    scores = np.zeros(len(signal) - len(t) + 1)
+    for i in range(len(scores)):
+        window = np.asarray(signal[i : i + len(t)], dtype=float)
+        norm = np.sqrt(np.sum(window**2) - len(t) * window.mean() ** 2)
+        if not norm < 1e-6:
+            scores[i] = (window - window.mean()) @ t / (norm * np.linalg.norm(t))
     return scores
 
 
