@@ -1,14 +1,29 @@
 """What several test files share."""
 
+import contextlib
+import functools
+import http.server
 import os
 import shutil
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
+FLAGS = (
+    "--no-sandbox --disable-background-networking --disable-component-update --disable-sync "
+    "--no-first-run --disable-quic"
+).split()
+
+
+def content_pages(site):
+    """Return the pages with text of the course, without index and search."""
+    return [site / "index.html", *sorted((site / "chapters").glob("*.html"))]
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +38,50 @@ def need():
         return path
 
     return check
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """Build the book from nothing and return its folder."""
+    from tools import book
+
+    output = tmp_path_factory.mktemp("book") / "html"
+    assert book.build(output) == ""
+    return output
+
+
+@pytest.fixture(scope="session")
+def soups(site):
+    """Return every page of the book as parsed HTML, by its path."""
+    return {
+        page: BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+        for page in site.rglob("*.html")
+        if "_static" not in page.parts
+    }
+
+
+@pytest.fixture(scope="session")
+def address(site):
+    """Serve the book on this machine and return its address."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    handler = functools.partial(Quiet, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def browser(need):
+    """Return a running Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        with contextlib.closing(
+            playwright.chromium.launch(executable_path=need("chromium", "chromium"), args=FLAGS)
+        ) as chromium:
+            yield chromium

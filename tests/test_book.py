@@ -1,71 +1,16 @@
 """The site builds without warnings, has alternative texts and no dead link, and fits a phone."""
 
-import contextlib
-import functools
-import http.server
 import re
-import threading
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from bs4 import BeautifulSoup
-from conftest import ROOT
+from conftest import ROOT, content_pages
 
 from tools import book
 from web import cover
 
-FLAGS = (
-    "--no-sandbox --disable-background-networking --disable-component-update --disable-sync "
-    "--no-first-run --disable-quic"
-).split()
 PHONE = {"width": 390, "height": 844}
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory):
-    """Build the book from nothing and return its folder."""
-    output = tmp_path_factory.mktemp("book") / "html"
-    assert book.build(output) == ""
-    return output
-
-
-def content_pages(site):
-    """Return the pages with text of the course, without index and search."""
-    return [site / "index.html", *sorted((site / "chapters").glob("*.html"))]
-
-
-@pytest.fixture(scope="session")
-def soups(site):
-    return {
-        page: BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
-        for page in site.rglob("*.html")
-        if "_static" not in page.parts
-    }
-
-
-@pytest.fixture(scope="session")
-def address(site):
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *arguments):
-            pass
-
-    handler = functools.partial(Quiet, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-@pytest.fixture(scope="session")
-def browser(need):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        with contextlib.closing(
-            playwright.chromium.launch(executable_path=need("chromium", "chromium"), args=FLAGS)
-        ) as chromium:
-            yield chromium
 
 
 def test_every_chapter_is_a_page(site):
