@@ -1,0 +1,90 @@
+"""One style sheet and one script for the whole book, holding only what its pages use.
+
+The theme and the extensions bring a dozen files, most of them unused rules and glyphs: 1.4 MB on
+every page. After the pages are written, this extension joins the style sheets, drops the classes
+that neither a page nor a script names, cuts the fonts down to the characters that occur, and joins
+the scripts. The templates load the results, `_static/book.css` and `_static/book.js`.
+"""
+
+import re
+from pathlib import Path
+
+import lightningcss
+import rjsmin
+
+from web import fonts
+
+HERE = Path(__file__).parent
+BROWSERS = ["chrome >= 109", "firefox >= 115", "safari >= 16"]
+THEME_STYLES = ("basic.css", "styles/bootstrap.css", "styles/pydata-sphinx-theme.css")
+THEME_SCRIPTS = ("scripts/bootstrap.js", "scripts/pydata-sphinx-theme.js")
+ICONS = "vendor/fontawesome/*/css/all.min.css"
+FONT_FACE = re.compile(r"@font-face\s*{[^}]*}")
+CLASS = re.compile(r"\.(-?[_a-zA-Z][\w-]*)")
+NAME = re.compile(r"[\w-]+")
+
+
+def assets(builder, kind):
+    """Return the files that Sphinx puts on every page, without those of the page written last."""
+    return getattr(builder, f"_orig_{kind}_files", getattr(builder, f"_{kind}_files"))
+
+
+def local_names(assets):
+    """Return the names of the files in `_static` among Sphinx's assets, each once."""
+    names = dict.fromkeys(str(asset.filename) for asset in assets if asset.filename)
+    return [name.removeprefix("_static/") for name in names if "://" not in name]
+
+
+def read_styles(static, names):
+    """Return the style sheets in the order in which the theme would load them, without fonts."""
+    files = [static / name for name in (*THEME_STYLES, *names)]
+    files += [*static.glob(ICONS), HERE / "katex" / "katex.min.css"]
+    files += sorted((HERE / "styles").glob("*.css"))
+    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    return FONT_FACE.sub("", re.sub(r"@charset[^;]*;", "", text))
+
+
+def without_unused(css, text):
+    """Return minified CSS without the classes that do not occur in the text."""
+    return lightningcss.process_stylesheet(
+        css,
+        filename="book.css",
+        error_recovery=True,
+        unused_symbols=set(CLASS.findall(css)) - set(NAME.findall(text)),
+        browsers_list=BROWSERS,
+    )
+
+
+def read_scripts(static, scripts):
+    """Return the scripts of the extensions, then those of the theme, as one minified text."""
+    inline = [script.attributes["body"] for script in scripts if "body" in script.attributes]
+    files = [static / name for name in (*local_names(scripts), *THEME_SCRIPTS)]
+    parts = inline + [file.read_text(encoding="utf-8") for file in files]
+    return rjsmin.jsmin(
+        "\n;\n".join(re.sub(r"//# sourceMappingURL=.*", "", part) for part in parts)
+    )
+
+
+def bundle(app, exception):
+    if exception or app.builder.format != "html":
+        return
+    output = Path(app.outdir)
+    static = output / "_static"
+    scripts = read_scripts(static, assets(app.builder, "js"))
+    pages = [
+        page.read_text(encoding="utf-8")
+        for page in sorted(output.rglob("*.html"))
+        if static not in page.parents
+    ]
+    css = without_unused(
+        read_styles(static, local_names(assets(app.builder, "css"))), scripts + "".join(pages)
+    )
+    css += fonts.icons(css, static) + fonts.formulas(pages, static / "katex")
+    (static / "book.css").write_text(css, encoding="utf-8")
+    (static / "book.js").write_text(scripts, encoding="utf-8")
+
+
+def setup(app):
+    # Late, for the theme writes the colors of code at the same event.
+    app.connect("build-finished", bundle, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
