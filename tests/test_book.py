@@ -1,14 +1,12 @@
-"""The site builds without warnings, has alternative texts and no dead link, and fits a phone."""
+"""The site builds without warnings, has alternative texts, and fits a phone."""
 
 import re
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import pytest
 from conftest import ROOT, content_pages
 
 from tools import book
-from web import cover
 
 PHONE = {"width": 390, "height": 844}
 
@@ -34,24 +32,6 @@ def test_every_picture_of_the_text_has_an_alternative_text_that_is_no_file_name(
             assert len(text) >= 25 and not re.search(r"\.(png|svg|jpe?g|webp)$", text), (page, text)
 
 
-def test_no_link_inside_the_site_is_dead(site, soups):
-    dead = []
-    for page, soup in soups.items():
-        for link in soup.select("a[href]"):
-            url = urlsplit(link["href"])
-            if url.scheme or url.netloc or link["href"] in ("#", ""):
-                continue
-            target = (page.parent / unquote(url.path)).resolve() if url.path else page
-            if target.is_dir():
-                target /= "index.html"
-            anchor = unquote(url.fragment)
-            if not target.exists():
-                dead.append((page.name, link["href"]))
-            elif anchor and target in soups and not soups[target].find(id=anchor):
-                dead.append((page.name, link["href"]))
-    assert not dead
-
-
 def test_the_text_shows_no_markup_that_was_not_understood(site, soups):
     for page in content_pages(site):
         article = soups[page].select_one("main article")
@@ -59,11 +39,6 @@ def test_the_text_shows_no_markup_that_was_not_understood(site, soups):
             hidden.decompose()
         text = article.get_text()
         assert not re.search(r"\]\(|\*\*|^#+ |\$\$|<details", text, flags=re.M), page.name
-
-
-def test_the_picture_of_the_first_page_is_current(tmp_path):
-    cover.save(tmp_path / "cover.svg")
-    assert (tmp_path / "cover.svg").read_bytes() == cover.PATH.read_bytes()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

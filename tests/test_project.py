@@ -12,6 +12,7 @@ from conftest import ROOT
 import cnnbook
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+BINARY = {".npz", ".png", ".woff2"}
 
 
 def tool(*arguments):
@@ -26,7 +27,7 @@ def tracked():
     names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     for name in names.stdout.splitlines():
         path = ROOT / name
-        if path.is_file() and path.suffix != ".npz":
+        if path.is_file() and path.suffix not in BINARY:
             yield path, path.read_text(encoding="utf-8")
 
 

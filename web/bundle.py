@@ -12,7 +12,7 @@ from pathlib import Path
 import lightningcss
 import rjsmin
 
-from web import fonts
+from web import fonts, palette
 
 HERE = Path(__file__).parent
 BROWSERS = ["chrome >= 109", "firefox >= 115", "safari >= 16"]
@@ -40,7 +40,7 @@ def read_styles(static, names):
     files = [static / name for name in (*THEME_STYLES, *names)]
     files += [*static.glob(ICONS), HERE / "katex" / "katex.min.css"]
     files += sorted((HERE / "styles").glob("*.css"))
-    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    text = "\n".join([*(file.read_text(encoding="utf-8") for file in files), palette.css()])
     return FONT_FACE.sub("", re.sub(r"@charset[^;]*;", "", text))
 
 
