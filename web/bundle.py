@@ -56,9 +56,11 @@ def without_unused(css, text):
 
 
 def read_scripts(static, scripts):
-    """Return the scripts of the extensions, then those of the theme, as one minified text."""
+    """Return the scripts of the extensions, ours, and those of the theme as one minified text."""
     inline = [script.attributes["body"] for script in scripts if "body" in script.attributes]
-    files = [static / name for name in (*local_names(scripts), *THEME_SCRIPTS)]
+    files = [static / name for name in local_names(scripts)]
+    files += sorted((HERE / "scripts").glob("*.js"))
+    files += [static / name for name in THEME_SCRIPTS]
     parts = inline + [file.read_text(encoding="utf-8") for file in files]
     return rjsmin.jsmin(
         "\n;\n".join(re.sub(r"//# sourceMappingURL=.*", "", part) for part in parts)
