@@ -5,7 +5,7 @@ READY := .venv/.ready
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve lab exercises notebooks class check stamp test bench experiments clean
+.PHONY: help book serve lab exercises notebooks class check links stamp audit test bench experiments clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -36,11 +36,17 @@ class: $(READY) ## play a small class in a temporary folder, from release to gra
 check: $(READY) ## check the questions of a problem set (SET=ps1)
 	@$(PYTHON) -m referee check $(or $(SET),ps1)
 
+links: book ## list the external links of the book, into build/links.txt
+	@$(PYTHON) -m tools.links
+
 stamp: $(READY) ## write the repository's address into badges and first cells (REPOSITORY=https://…)
 	@$(PYTHON) -m tools.stamp $(REPOSITORY)
 
 test: $(READY) ## run the tests, or one part (PART=name)
 	@$(PYTHON) -m tools.test $(PART)
+
+audit: book ## run Lighthouse on the built book (RUNS=3, PAGE=word in a name)
+	@$(PYTHON) -m tools.audit $(if $(RUNS),--runs $(RUNS)) $(if $(PAGE),--page $(PAGE))
 
 bench: $(READY) ## run the benchmarks
 	@$(PYTHON) -m benchmarks.convolution

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import lightningcss
 import rjsmin
+from sphinx.errors import ExtensionError
 
 from web import fonts, palette
 
@@ -19,6 +20,10 @@ BROWSERS = ["chrome >= 109", "firefox >= 115", "safari >= 16"]
 THEME_STYLES = ("basic.css", "styles/bootstrap.css", "styles/pydata-sphinx-theme.css")
 THEME_SCRIPTS = ("scripts/bootstrap.js", "scripts/pydata-sphinx-theme.js")
 ICONS = "vendor/fontawesome/*/css/all.min.css"
+# The theme asks for the size of each block of code after it has changed the one before, so that the
+# browser lays out the whole page anew for each: here it asks for all sizes first.
+SLOW_LOOP = re.compile(r"{(\w)\.tabIndex=([^{};]*)\?0:-1}")
+FAST_LOOP = r"{const index=\2?0:-1;queueMicrotask(()=>{\1.tabIndex=index})}"
 FONT_FACE = re.compile(r"@font-face\s*{[^}]*}")
 CLASS = re.compile(r"\.(-?[_a-zA-Z][\w-]*)")
 NAME = re.compile(r"[\w-]+")
@@ -62,6 +67,9 @@ def read_scripts(static, scripts):
     files += sorted((HERE / "scripts").glob("*.js"))
     files += [static / name for name in THEME_SCRIPTS]
     parts = inline + [file.read_text(encoding="utf-8") for file in files]
+    parts[-1], found = SLOW_LOOP.subn(FAST_LOOP, parts[-1])
+    if found != 1:
+        raise ExtensionError(f"the theme's script changed: {found} loops over blocks of code")
     return rjsmin.jsmin(
         "\n;\n".join(re.sub(r"//# sourceMappingURL=.*", "", part) for part in parts)
     )
