@@ -1,4 +1,28 @@
 """Grades notebooks, and checks before release that their tests can be trusted.
 
-It works on any nbgrader course and knows nothing of what the course teaches.
+It works on any nbgrader course and knows nothing of what the course teaches. A course switches it
+on in its `nbgrader_config.py`:
+
+    import referee
+
+    referee.enable(c)
 """
+
+
+def enable(config):
+    """Let nbgrader grade with referee: `nbgrader autograde` and formgrader's button.
+
+    With `COURSE_GRADER=stock` in the environment nbgrader stays as it is, for a comparison.
+
+    Parameters
+    ----------
+    config : the configuration object of `nbgrader_config.py`, there called `c`
+
+    Raises
+    ------
+    ValueError
+        If `COURSE_GRADER` is neither `referee` nor `stock`.
+    """
+    from referee import plugin
+
+    plugin.enable(config)

@@ -2,13 +2,20 @@
 
 import argparse
 import json
+import logging
+import os
 import sys
 from pathlib import Path
+
+from tqdm import tqdm
 
 from referee.assignment import read_assignment
 from referee.check import check
 from referee.report import format_report
 from referee.run import TIMEOUT
+from referee.settings import read_settings
+
+INTERRUPTED = 130
 
 
 def build_parser():
@@ -24,7 +31,27 @@ def build_parser():
         "--timeout", type=_seconds, default=TIMEOUT, metavar="S", help="seconds for one cell"
     )
     command.set_defaults(run=run_check)
+    _add_autograde(commands)
+    about = "say what this machine can jail students' code with, and what is missing"
+    command = commands.add_parser("doctor", help=about, description=about)
+    command.set_defaults(run=run_doctor)
     return parser
+
+
+def _add_autograde(commands):
+    about = "grade what was handed in, and put the scores into nbgrader's gradebook"
+    command = commands.add_parser("autograde", help=about, description=about)
+    add = command.add_argument
+    add("assignment", metavar="ASSIGNMENT")
+    add("--course-dir", type=Path, default=Path("."), metavar="DIR")
+    add("--student", action="append", metavar="ID", help="only this one; may be repeated")
+    add("--jobs", type=_count, metavar="N", help="processes at once (one a core)")
+    add("--force", action="store_true", help="grade again what was graded")
+    add("--unsafe", action="store_true", default=None, help="grade even without a jail")
+    add("--timeout", type=_seconds, metavar="S", help="seconds for one cell or call")
+    add("--memory", type=_count, metavar="MB", help="megabytes for one student's process")
+    add("--json", type=Path, metavar="FILE", help="write the outcomes there too")
+    command.set_defaults(run=run_autograde)
 
 
 def _seconds(text):
@@ -35,6 +62,12 @@ def _seconds(text):
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"must be a number of seconds above 0, and is {text!r}")
     return value
+
+
+def _count(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, and is {text!r}")
+    return int(text)
 
 
 def run_check(options):
@@ -50,10 +83,64 @@ def run_check(options):
     return 0 if report.holds else 1
 
 
+def run_autograde(options):
+    # nbgrader is slow to import, and the other commands need none of this.
+    from referee import campaign
+
+    file = options.json and options.json.absolute()
+    if file and not file.parent.is_dir():
+        raise ValueError(f"--json: there is no folder {file.parent}")
+    converter = _converter(options.course_dir, options.assignment)
+    converter.force = options.force
+    settings = read_settings(converter.config).changed(
+        seconds=options.timeout, memory=options.memory, unsafe=options.unsafe
+    )
+    folders = {}
+    for student in options.student or ["*"]:
+        converter.coursedir.student_id = student
+        folders |= campaign.find_submissions(converter)
+    with tqdm(total=len(folders), disable=None, file=sys.stderr, unit="submission") as bar:
+        outcomes = campaign.grade(
+            converter, folders, settings, options.jobs, notify=lambda outcome: bar.update()
+        )
+    print(campaign.format_table(outcomes))
+    if file:
+        campaign.write_json(outcomes, file)
+    return int(any(outcome["outcome"] == campaign.FAILED for outcome in outcomes))
+
+
+def _converter(course, assignment):
+    """Return nbgrader's Autograde object for an assignment, as nbgrader itself would make it."""
+    from nbgrader.apps import NbGrader
+    from nbgrader.converters import Autograde
+
+    if not course.is_dir():
+        raise ValueError(f"course folder {course} does not exist")
+    # nbgrader looks for its configuration in the working folder.
+    os.chdir(course)
+    app = NbGrader()
+    app.initialize([], root=str(Path.cwd()))
+    app.log_level = logging.ERROR
+    app.coursedir.assignment_id = assignment
+    return Autograde(coursedir=app.coursedir, parent=app)
+
+
+def run_doctor(options):
+    from referee.doctor import report
+    from referee.sandbox import capabilities
+
+    found = capabilities()
+    print(report(found))
+    return int(bool(found.problems))
+
+
 def main(arguments=None):
     options = build_parser().parse_args(arguments)
     try:
         return options.run(options)
+    except KeyboardInterrupt:
+        print("referee: interrupted; what was recorded stays", file=sys.stderr)
+        return INTERRUPTED
     except ValueError as error:
         print(f"referee: {error}", file=sys.stderr)
         return 2

@@ -1,8 +1,9 @@
-"""A class played from release to exported grades with stock nbgrader gets the scores it must."""
+"""A class played from release to exported grades gets the scores it must, with either grader."""
 
 from pathlib import Path
 
 import pytest
+from bs4 import BeautifulSoup
 
 from referee.assignment import read_assignment
 from referee.check import check
@@ -12,14 +13,21 @@ ROOT = Path(__file__).resolve().parents[1]
 NAME = "ps1"
 
 
+@pytest.fixture(scope="module", params=["referee", "stock"])
+def grader(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def lines():
+def lines(grader):
     return []
 
 
 @pytest.fixture(scope="module")
-def students(lines):
-    return {student.name: student for student in demo_class.play(NAME, say=lines.append)}
+def students(grader, lines):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COURSE_GRADER", grader)
+        return {student.name: student for student in demo_class.play(NAME, say=lines.append)}
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +70,20 @@ def test_exported_grades_are_the_sums_of_the_scores(students, points, lost):
     assert exported == {"ada": total, "ben": total - lost_points, "cleo": 0}
 
 
-def test_each_student_fetches_feedback_that_names_what_failed(students):
-    assert "NotImplementedError" in students["cleo"].feedback
-    assert "AssertionError" in students["ben"].feedback
-    assert students["ada"].feedback
-    assert "AssertionError" not in students["ada"].feedback
+def test_each_student_fetches_feedback_that_names_what_failed(students, grader, assignment):
+    pages = {
+        name: " ".join(BeautifulSoup(student.feedback, "html.parser").get_text().split())
+        for name, student in students.items()
+    }
+    assert all(pages.values())
+    case, _ = demo_class.first_misconception(assignment)
+    if grader == "stock":
+        assert "NotImplementedError" in pages["cleo"]
+        assert "AssertionError" in pages["ben"] and "AssertionError" not in pages["ada"]
+    else:
+        assert "In your code: cell q1-echo, line" in pages["cleo"]
+        assert case.explanation in pages["ben"] and "Failed check:" in pages["ben"]
+        assert case.explanation not in pages["ada"] and "Failed check:" not in pages["ada"]
 
 
 def test_every_step_is_a_line_and_every_question_a_row(students, lines, assignment):

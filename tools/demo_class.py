@@ -1,9 +1,10 @@
 """Play a small class in a temporary folder: `python -m tools.demo_class [--assignment ps1]`.
 
-An instructor and three students go from release to exported grades with the commands of stock
-nbgrader; nothing is mocked. Each person has a home, a configuration and a working folder. All are
-one Unix user, so students name themselves with nbgrader's own `submit --student`, and the
-instructor switches off the comparison of a submission's name with its owner.
+An instructor and three students go from release to exported grades with nbgrader's commands;
+nothing is mocked. The course's configuration lets referee grade; with `COURSE_GRADER=stock` in the
+environment nbgrader grades in its own way. Each person has a home, a configuration and a working
+folder. All are one Unix user, so students name themselves with nbgrader's own `submit --student`,
+and the instructor switches off the comparison of a submission's name with its owner.
 """
 
 import argparse
