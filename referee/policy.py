@@ -16,7 +16,7 @@ from collections import defaultdict
 from IPython.core.inputtransformer2 import TransformerManager
 
 ASSIGNMENTS = ast.Assign | ast.AnnAssign | ast.AugAssign
-UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+UNREADABLE = (SyntaxError, ValueError, RuntimeError, MemoryError)
 LONGEST_WITH_MAGICS = 10_000
 DEEPEST = 20
 DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef

@@ -34,17 +34,17 @@ class Limits:
     """What one message may hold.
 
     `size`: bytes; `items`: values in all, where an array, a dict or a set counts as 4 and a tensor
-    as 16; `depth`: of containers in containers; `digits`: of an integer.
+    as 16; `depth`: of containers in containers; `digits`: of an integer, as many as Python prints.
     """
 
     size: int = 64 * 2**20
     items: int = 1_000_000
     depth: int = 50
-    digits: int = 10_000
+    digits: int = 4300
 
     @property
     def integer_bytes(self):
-        return int(self.digits * math.log2(10)) // 8 + 1
+        return int(self.digits * math.log2(10)) // 8
 
 
 LIMITS = Limits()

@@ -60,6 +60,7 @@ def test_a_forbidden_call_is_found_under_its_aliases(assignment, given):
         ("def smooth(x):\n    return x", ["def mine(x):\n    return np.convolve(x, x)"]),
         ("def smooth(x) return", ()),
         ("x = 1" + ".real" * 500, ()),
+        ("%time 1\n" * 600, ()),
     ],
 )
 def test_what_is_not_forbidden_is_not_found(assignment, given, added):
