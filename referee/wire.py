@@ -425,10 +425,7 @@ def _top(path):
 
 
 def _short(value):
-    try:
-        text = repr(value)
-    except ValueError:
-        text = "…"
+    text = repr(value)
     return text if len(text) <= LONGEST_STEP else text[: LONGEST_STEP - 1] + "…"
 
 
