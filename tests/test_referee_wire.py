@@ -142,7 +142,7 @@ def test_plain_data_comes_back_as_it_went(value):
 @pytest.mark.parametrize(
     "value",
     [
-        *(0, -1, 127, 128, -128, -129, 255, 256, 2**63, -(2**63), 10**9999),
+        *(0, -1, 127, 128, -128, -129, 255, 256, 2**63, -(2**63), 10**4290),
         *(0.0, -0.0, math.inf, -math.inf, math.nan, 5e-324, complex(-0.0, math.nan)),
         *("", "\0", "ø漢😀", "\ud800 alone", b"", b"\0\xff", True, False, None, ...),
         *([], (), {}, set(), frozenset(), range(0), range(10**30), range(9, -9, -4)),
