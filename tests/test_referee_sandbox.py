@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import platform
+import shutil
 import signal
 import socket
 import subprocess
@@ -42,6 +43,12 @@ def jailer(need):
         (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
 
 
+def course_file(folder):
+    """Return a file of the course; a copy where that lies in /tmp, which a jail hides anyway."""
+    file = ROOT / "pyproject.toml"
+    return shutil.copy(file, folder) if ROOT.is_relative_to("/tmp") else file
+
+
 @pytest.fixture(scope="module")
 def host():
     """Make what attempts aim at: a gradebook, sockets that listen, a package that all may write."""
@@ -66,7 +73,7 @@ def host():
         stack.callback(sys.path.remove, str(folder))
         sys.path.append(str(folder))
         yield {
-            "course": str(ROOT / "pyproject.toml"),
+            "course": str(course_file(folder)),
             "gradebook": str(folder / "gradebook.db"),
             "socket": str(folder / "socket"),
             "abstract": f"\0referee-{os.getpid()}",
@@ -297,7 +304,7 @@ def test_killing_everything_kills_nothing_of_another_session(sandbox, without, s
     with sandbox(*without).session() as first, sandbox(*without).session() as second:
         run(second, "print(1)")
         # Process 1 and the caller are spared by the kernel: the child calls, the parent dies.
-        with contextlib.suppress(Died):
+        with contextlib.suppress(Died, wire.Closed):
             run(first, "import os, signal\nif os.fork() == 0:\n    os.kill(-1, signal.SIGKILL)\n")
             run(first, "import time; time.sleep(0.5)")
         if survives:
