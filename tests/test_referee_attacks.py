@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import ROOT
 from nbconvert.exporters import HTMLExporter
 from playwright.sync_api import Error
 from referee_attacks import ATTACKS, GUESSES
@@ -35,6 +36,10 @@ PAIRS = [
 ]
 WORKING = [attack for attack in ATTACKS if attack.works]
 BY_NBGRADER = ("tests tagged not to run", "an object that agrees with everything")
+
+HIDDEN_IN_TMP = pytest.mark.skipif(
+    ROOT.is_relative_to("/tmp"), reason="this checkout lies in /tmp, which a jail hides anyway"
+)
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +87,14 @@ def test_no_attack_gains_a_point(targets, service, name, attack):
         assert outcome["score"] == target.notebook.questions[0].points, outcome["reason"]
 
 
+@HIDDEN_IN_TMP
 @pytest.mark.parametrize("attack", WORKING, ids=lambda attack: attack.name)
 def test_each_attack_gains_without_what_stops_it(targets, service, need, attack):
     need("bwrap", "bubblewrap")
     assert any(targets[name].falls_for(attack, service) for name in NAMES)
 
 
+@HIDDEN_IN_TMP
 @pytest.mark.parametrize("name", BY_NBGRADER)
 def test_nbgrader_alone_gives_points_for_attacks(targets, need, name):
     need("bwrap", "bubblewrap")
