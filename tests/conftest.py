@@ -1,12 +1,9 @@
 """What several test files share."""
 
 import contextlib
-import functools
-import http.server
 import os
 import shutil
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -62,17 +59,11 @@ def soups(site):
 
 @pytest.fixture(scope="session")
 def address(site):
-    """Serve the book on this machine and return its address."""
+    """Serve the book on this machine, under a sub-path, and return its address, with a slash."""
+    from tools import audit
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *arguments):
-            pass
-
-    handler = functools.partial(Quiet, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with audit.serve(site) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ def test_no_page_is_wider_than_a_phone_and_every_formula_is_drawn(site, address,
     failures = []
     page.on("pageerror", lambda error: failures.append(str(error)))
     for path in content_pages(site):
-        page.goto(f"{address}/{path.relative_to(site)}")
+        page.goto(f"{address}{path.relative_to(site)}")
         width = page.evaluate("() => document.scrollingElement.scrollWidth")
         assert width <= PHONE["width"], f"{path.name} is {width} pixels wide"
         formulas = page.locator(".math")
@@ -60,7 +60,7 @@ def test_no_page_is_wider_than_a_phone_and_every_formula_is_drawn(site, address,
 def test_a_page_shows_in_the_theme_that_the_reader_chose(site, address, browser):
     for scheme in ("light", "dark"):
         page = browser.new_page(color_scheme=scheme)
-        page.goto(f"{address}/index.html")
+        page.goto(f"{address}index.html")
         assert page.evaluate("() => document.documentElement.dataset.theme") == scheme
         page.close()
 

@@ -7,6 +7,7 @@ import pytest
 from bs4 import BeautifulSoup
 from conftest import content_pages
 from fontTools.ttLib import TTFont
+from sphinx.errors import ExtensionError
 
 from tools import book
 from web import bundle, fonts
@@ -36,8 +37,24 @@ def test_classes_that_no_page_and_no_script_names_are_dropped():
 
 def test_classes_that_scripts_set_keep_their_rules(site):
     css = (site / "_static" / "book.css").read_text(encoding="utf-8")
-    for name in ("show", "collapsing", "tooltip-inner", "dropdown-menu", "active", "disabled"):
+    for name in ("show", "dropdown-menu", "active", "scrolled"):
         assert f".{name}" in css, name
+
+
+def test_code_has_no_element_without_a_color_of_its_own(soups):
+    for page, soup in soups.items():
+        classes = {name for span in soup.select(".highlight span[class]") for name in span["class"]}
+        assert not classes & {"n", "nn", "nx", "o", "p", "w", "mi", "s2"}, page
+        if page.name == "12-a-first-cnn.html":
+            assert classes >= {"k", "m", "nb", "s"}
+
+
+def test_a_theme_that_measures_other_blocks_stops_the_build(site, tmp_path):
+    script = tmp_path / bundle.THEME_SCRIPT
+    script.parent.mkdir()
+    script.write_text('document.querySelectorAll("pre, .else")')
+    with pytest.raises(ExtensionError, match="measures other blocks"):
+        bundle.read_scripts(tmp_path, [])
 
 
 def test_only_the_characters_of_formulas_are_counted():

@@ -116,7 +116,7 @@ def test_a_plot_follows_the_theme_of_the_page_whatever_the_system_prefers(
 @themes
 def test_plots_and_page_have_one_paper(site, address, browser, theme):
     page = browser.new_page(color_scheme=theme)
-    page.goto(f"{address}/chapters/21-one-dimension.html")
+    page.goto(f"{address}chapters/21-one-dimension.html")
     picture = page.locator("article img").first
     picture.scroll_into_view_if_needed()
     page.wait_for_function("image => image.complete", arg=picture.element_handle())
@@ -139,7 +139,7 @@ def test_every_picture_of_the_text_has_a_size_and_waits_unless_it_is_the_first(s
 @pytest.mark.parametrize("width", [390, 1440])
 def test_a_page_does_not_move_when_its_pictures_arrive(site, address, browser, width):
     page = browser.new_page(viewport={"width": width, "height": 900})
-    page.goto(f"{address}/chapters/21-one-dimension.html")
+    page.goto(f"{address}chapters/21-one-dimension.html")
     before = page.evaluate("() => document.querySelector('article').scrollHeight")
     page.evaluate("""async () => {
         for (const image of document.querySelectorAll("article img")) {

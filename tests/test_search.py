@@ -49,7 +49,7 @@ def entries():
 
 @pytest.fixture(params=["server", "file"])
 def place(request, site, address):
-    return address if request.param == "server" else site.as_uri()
+    return address if request.param == "server" else f"{site.as_uri()}/"
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def page(browser):
 
 def ask(page, place, query):
     """Open the search page as the form does and wait until it is done."""
-    page.goto(f"{place}/search.html?q={quote(query)}")
+    page.goto(f"{place}search.html?q={quote(query)}")
     page.wait_for_function("() => document.querySelector('.search-summary')?.innerText")
     return page.locator(".search-summary").inner_text()
 
@@ -137,7 +137,7 @@ def test_markup_in_a_query_is_text(page, place):
 
 
 def test_the_form_of_any_page_leads_to_the_results(page, place):
-    page.goto(f"{place}/chapters/21-one-dimension.html")
+    page.goto(f"{place}chapters/21-one-dimension.html")
     page.keyboard.press("Control+k")
     page.keyboard.type("畳み込み層")
     page.keyboard.press("Enter")
@@ -162,7 +162,7 @@ def test_a_page_that_uses_a_word_opens_at_the_section_with_it(page, address):
     result.locator("p.context").wait_for()
     assert result.count() == 1
     target = result.locator("a").get_attribute("href").partition("#")[2]
-    page.goto(f"{address}/chapters/21-one-dimension.html")
+    page.goto(f"{address}chapters/21-one-dimension.html")
     assert "sliding_window_view" in page.locator(f"[id='{target}']").inner_text()
 
 
@@ -175,7 +175,7 @@ def test_results_over_file_stand_there_without_excerpts(page, site):
 def test_without_a_query_the_index_stays_away(page, address):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(f"{address}/search.html")
+    page.goto(f"{address}search.html")
     assert not [url for url in asked if "searchindex" in url]
 
 

@@ -18,12 +18,14 @@ from web import fonts, palette
 HERE = Path(__file__).parent
 BROWSERS = ["chrome >= 109", "firefox >= 115", "safari >= 16"]
 THEME_STYLES = ("basic.css", "styles/bootstrap.css", "styles/pydata-sphinx-theme.css")
-THEME_SCRIPTS = ("scripts/bootstrap.js", "scripts/pydata-sphinx-theme.js")
+THEME_SCRIPT = "scripts/pydata-sphinx-theme.js"
 ICONS = "vendor/fontawesome/*/css/all.min.css"
-# The theme asks for the size of each block of code after it has changed the one before, so that the
-# browser lays out the whole page anew for each: here it asks for all sizes first.
-SLOW_LOOP = re.compile(r"{(\w)\.tabIndex=([^{};]*)\?0:-1}")
-FAST_LOOP = r"{const index=\2?0:-1;queueMicrotask(()=>{\1.tabIndex=index})}"
+# What the theme's script measures when a page loads; scripts/scrollers.js does it block by block.
+MEASURED = '"pre, .nboutput > .output_area, .cell_output > .output, .jp-RenderedHTMLCommon"'
+NOTHING = '":not(*)"'
+# Scripts whose names others use. Each of the rest is a task of its own, not to hold up the reader.
+SHARED = ("documentation_options.js", "doctools.js", "sphinx_highlight.js")
+TASK = "setTimeout(() => {\n%s\n});"
 FONT_FACE = re.compile(r"@font-face\s*{[^}]*}")
 CLASS = re.compile(r"\.(-?[_a-zA-Z][\w-]*)")
 NAME = re.compile(r"[\w-]+")
@@ -61,17 +63,23 @@ def without_unused(css, text):
 
 
 def read_scripts(static, scripts):
-    """Return the scripts of the extensions, ours, and those of the theme as one minified text."""
+    """Return the scripts of the extensions, ours, and the theme's as one minified text.
+
+    Bootstrap's script is not among them: 80 kB, of which pages need a menu and a mark, done by
+    scripts/menus.js and on-this-page.js.
+    """
     inline = [script.attributes["body"] for script in scripts if "body" in script.attributes]
     files = [static / name for name in local_names(scripts)]
     files += sorted((HERE / "scripts").glob("*.js"))
-    files += [static / name for name in THEME_SCRIPTS]
-    parts = inline + [file.read_text(encoding="utf-8") for file in files]
-    parts[-1], found = SLOW_LOOP.subn(FAST_LOOP, parts[-1])
-    if found != 1:
-        raise ExtensionError(f"the theme's script changed: {found} loops over blocks of code")
+    files.append(static / THEME_SCRIPT)
+    parts = {file.name: file.read_text(encoding="utf-8") for file in files}
+    theme = files[-1].name
+    if parts[theme].count(MEASURED) != 1:
+        raise ExtensionError("the theme's script measures other blocks than scripts/scrollers.js")
+    parts[theme] = parts[theme].replace(MEASURED, NOTHING)
+    texts = inline + [text if name in SHARED else TASK % text for name, text in parts.items()]
     return rjsmin.jsmin(
-        "\n;\n".join(re.sub(r"//# sourceMappingURL=.*", "", part) for part in parts)
+        "\n;\n".join(re.sub(r"//# sourceMappingURL=.*", "", text) for text in texts)
     )
 
 

@@ -5,6 +5,7 @@ KaTeX cannot read becomes a warning that names the place, and a warning fails th
 """
 
 import functools
+import re
 from pathlib import Path
 
 from docutils import nodes
@@ -14,6 +15,8 @@ from sphinx.util import logging
 KATEX = Path(__file__).parent / "katex" / "katex.min.js"
 # An attribute that HTML does not know; an unseen sign that makes a third child where two may be.
 INVALID = (' columnspacing=""', "<mo>\u2061</mo>")
+# The formula's source: neither seen nor read aloud, and two elements more for each formula.
+SOURCE = re.compile(r"</?semantics>|<annotation .*?</annotation>", re.S)
 LOGGER = logging.getLogger(__name__)
 
 
@@ -38,7 +41,7 @@ def render(formula, display):
         raise ValueError(explanation or str(error)) from None
     for invalid in INVALID:
         html = html.replace(invalid, "")
-    return html
+    return SOURCE.sub("", html)
 
 
 def visit(tag, display):

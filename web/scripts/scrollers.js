@@ -1,0 +1,14 @@
+// What scrolls sideways takes the focus, so that the arrow keys reach all of it. A block is measured
+// when the browser lays it out, not before: the theme measures all, which lays out the whole page.
+{
+  const watch = new ResizeObserver((entries) => {
+    const wide = entries.map(({ target }) => target.scrollWidth > target.clientWidth);
+    entries.forEach(({ target }, i) => {
+      if (wide[i]) target.tabIndex = 0;
+      else target.removeAttribute("tabindex");
+    });
+  });
+  for (const block of document.querySelectorAll("pre, .cell_output > .output, div.math")) {
+    watch.observe(block);
+  }
+}
