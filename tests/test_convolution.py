@@ -12,18 +12,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnbook import convolution
 from cnnbook.convolution import (
-    BOUNDARIES,
-    MODES,
     convolution_matrix,
     convolve1d,
     convolve1d_fft,
     correlate1d,
     margins,
+    one_dimension,
     output_length,
     pad1d,
 )
+from cnnbook.convolution.checks import BOUNDARIES, MODES
 
 settings.register_profile("cnnbook", deadline=None, derandomize=True, database=None)
 settings.load_profile("cnnbook")
@@ -407,8 +406,8 @@ def test_an_unknown_boundary_is_named(boundary):
 
 def test_every_public_function_says_what_it_raises_and_where_it_comes_from():
     sources = {"convolve1d", "correlate1d", "convolve1d_fft", "convolution_matrix", "output_length"}
-    for name, function in inspect.getmembers(convolution, inspect.isfunction):
-        if function.__module__ == convolution.__name__ and not name.startswith("_"):
+    for name, function in inspect.getmembers(one_dimension, inspect.isfunction):
+        if function.__module__ == one_dimension.__name__:
             text = inspect.getdoc(function)
             assert re.search("ValueError|errors", text), name
             assert ("Source: " in text) == (name in sources), name

@@ -3,10 +3,11 @@
 import dataclasses
 import hashlib
 import io
-import numbers
 from pathlib import Path
 
 import numpy as np
+
+from cnnbook.checks import whole
 
 MNIST_PATH = Path(__file__).with_name("mnist.npz")
 MNIST_SHA256 = "c8ca71ad62d22263ab46d0b5a815db8a64618c94fa6e7bc9f48a2c68964b1f12"
@@ -87,7 +88,7 @@ def load_mnist(subset=None, validation=None, scale=False, tensors=False, seed=0)
     """
     _check_count("subset", subset, 60_000)
     _check_count("validation", validation, 59_999)
-    _check_whole("seed", seed, 0, 2**32 - 1)
+    whole("seed", seed, 0, 2**32 - 1)
     for name, value in (("scale", scale), ("tensors", tensors)):
         if not isinstance(value, bool | np.bool_):
             raise ValueError(f"{name} was {value!r}; it must be True or False")
@@ -166,12 +167,4 @@ def _as_tensors(images, labels):
 
 def _check_count(name, value, most):
     if value is not None:
-        _check_whole(name, value, 1, most, "None or ")
-
-
-def _check_whole(name, value, least, most, otherwise=""):
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not whole or not least <= value <= most:
-        raise ValueError(
-            f"{name} was {value!r}; it must be {otherwise}a whole number from {least} to {most}"
-        )
+        whole(name, value, 1, most, "None or ")

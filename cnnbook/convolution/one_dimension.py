@@ -13,14 +13,17 @@ and the small integer types) are computed in int64, exactly; floats keep their t
 rules say what a mixture becomes.
 """
 
-import operator
-
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-MODES = ("full", "same", "valid")
-BOUNDARIES = {"zero": "constant", "replicate": "edge", "reflect": "reflect", "circular": "wrap"}
-LARGEST = np.iinfo(np.int64).max
+from cnnbook.convolution.checks import (
+    BOUNDARIES,
+    check_lengths,
+    check_matrix,
+    check_padding,
+    check_signals,
+    check_window,
+)
 
 
 def convolve1d(signal, kernel, mode="full"):
@@ -165,100 +168,3 @@ def pad1d(signal, before, after, boundary="zero"):
     """
     signal, before, after = check_padding(signal, before, after, boundary)
     return np.pad(signal, (before, after), mode=BOUNDARIES[boundary])
-
-
-def check_signals(signal, kernel, mode):
-    """Return signal and kernel as arrays of int64 or floats, or raise ValueError saying why not."""
-    signal, kernel = _vector("signal", signal), _vector("kernel", kernel)
-    check_lengths(len(signal), len(kernel), mode)
-    if signal.dtype == kernel.dtype == np.int64:
-        largest, tap = _magnitude(signal), _magnitude(kernel)
-        terms = min(len(signal), len(kernel))
-        if terms * largest * tap > LARGEST:
-            raise ValueError(
-                f"signal and kernel were whole numbers up to {largest} and {tap}: a sum of {terms} "
-                f"products might pass the largest int64; they must be smaller, or floats"
-            )
-    return signal, kernel
-
-
-def check_matrix(kernel, signal_length, mode):
-    """Return kernel (an array) and signal length (an int), or raise ValueError saying why not."""
-    kernel = _vector("kernel", kernel)
-    signal_length, _ = check_lengths(signal_length, len(kernel), mode)
-    return kernel, signal_length
-
-
-def check_lengths(signal_length, kernel_length, mode):
-    """Return both lengths as ints, or raise ValueError saying why not."""
-    kernel_length = check_window(kernel_length, mode)
-    signal_length = _whole("signal_length", signal_length, 1)
-    if mode == "valid" and kernel_length > signal_length:
-        raise ValueError(
-            f"kernel was of length {kernel_length}; with mode 'valid' it must be at most as long "
-            f"as signal, {signal_length}"
-        )
-    return signal_length, kernel_length
-
-
-def check_window(kernel_length, mode):
-    """Return the kernel's length as an int, or raise ValueError about it or the mode."""
-    if not isinstance(mode, str) or mode not in MODES:
-        raise ValueError(f"mode was {mode!r}; it must be 'full', 'same' or 'valid'")
-    return _whole("kernel_length", kernel_length, 1)
-
-
-def check_padding(signal, before, after, boundary):
-    """Return signal (an array), before and after (ints), or raise ValueError saying why not."""
-    signal = _vector("signal", signal)
-    if not isinstance(boundary, str) or boundary not in BOUNDARIES:
-        raise ValueError(f"boundary was {boundary!r}; it must be one of {', '.join(BOUNDARIES)}")
-    widths = {
-        name: _whole(name, width, 0) for name, width in (("before", before), ("after", after))
-    }
-    for name, width in widths.items():
-        if boundary == "reflect" and width > len(signal) - 1:
-            raise ValueError(
-                f"{name} was {width}; it must be at most {len(signal) - 1}, because a signal of "
-                f"{len(signal)} samples has no more to reflect"
-            )
-    return signal, widths["before"], widths["after"]
-
-
-def _vector(name, values):
-    try:
-        array = np.asarray(values)
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{name} was a {type(values).__name__} that is no array ({error}); it must be a "
-            f"one-dimensional array of real numbers"
-        ) from None
-    if array.dtype.kind not in "biuf":
-        raise ValueError(
-            f"{name} was of dtype {array.dtype}; it must hold bool, integers or floats"
-        )
-    if array.ndim != 1:
-        raise ValueError(f"{name} was of shape {array.shape}; it must be one-dimensional")
-    if array.size == 0:
-        raise ValueError(f"{name} was empty; it must hold at least one number")
-    if array.dtype.kind == "f":
-        return array
-    if _magnitude(array) > LARGEST:
-        raise ValueError(
-            f"{name} held {_magnitude(array)} or its negative; it must be at most {LARGEST}"
-        )
-    return array.astype(np.int64)
-
-
-def _magnitude(array):
-    return max(abs(int(array.min())), abs(int(array.max())))
-
-
-def _whole(name, number, least):
-    try:
-        whole = operator.index(number)
-    except TypeError:
-        whole = None
-    if whole is None or isinstance(number, bool) or whole < least:
-        raise ValueError(f"{name} was {number!r}; it must be a whole number of at least {least}")
-    return whole
