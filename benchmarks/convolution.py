@@ -1,24 +1,21 @@
-"""Time ways to convolve in one dimension: `python -m benchmarks.convolution`.
+"""Time ways to convolve: `python -m benchmarks.convolution`.
 
-All ways compute the wide convolution of the same float64 numbers and are compared with
-np.convolve before they are timed. A time is the median of several runs; a run repeats the call
-until a clock can measure it.
+In one dimension all ways compute the wide convolution of the same float64 numbers and are compared
+with np.convolve before they are timed. A time is the median of several runs; a run repeats the
+call until a clock can measure it. Then come the layers, as `python -m benchmarks.layers` has them.
 """
 
-import os
-import platform
-import statistics
 import time
-from pathlib import Path
 
 import numpy as np
 import scipy
 import scipy.signal
+import torch
 
+from benchmarks import layers
+from benchmarks.timing import RUNS, machine, seconds
 from cnnbook.convolution import convolve1d, convolve1d_fft
 
-RUNS = 7
-SHORTEST_RUN = 0.002  # seconds
 LONGEST_CALL = 0.5  # seconds; a way that needs more is left out from there on
 LARGEST_ERROR = 1e-9
 LONG = 2**14
@@ -41,25 +38,6 @@ WAYS = {
     "convolve1d_fft": convolve1d_fft,
     "scipy fftconvolve": scipy.signal.fftconvolve,
 }
-
-
-def seconds(functions, *arguments):
-    """Return {name: median time of one call, in seconds}.
-
-    The ways take turns, so that whatever else the machine does falls on all of them.
-    """
-    calls, times = {}, {name: [] for name in functions}
-    for name, function in functions.items():
-        start = time.perf_counter()
-        function(*arguments)
-        calls[name] = max(1, round(SHORTEST_RUN / (time.perf_counter() - start)))
-    for _ in range(RUNS):
-        for name, function in functions.items():
-            start = time.perf_counter()
-            for _ in range(calls[name]):
-                function(*arguments)
-            times[name].append((time.perf_counter() - start) / calls[name])
-    return {name: statistics.median(runs) for name, runs in times.items()}
 
 
 def compare(lengths):
@@ -97,23 +75,14 @@ def show(title, table):
         print(f"{name} is faster than np.convolve {where}")
 
 
-def machine():
-    """Return a line that names the processor and the versions."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    processor = names[0] if names else platform.processor() or platform.machine()
-    versions = f"Python {platform.python_version()}, NumPy {np.__version__}, "
-    versions += f"SciPy {scipy.__version__}"
-    return f"{processor}, {os.cpu_count()} cores, one thread used; {platform.system()}; {versions}"
-
-
 def main():
-    print(machine())
+    torch.set_num_threads(1)
+    print(machine(np, scipy, torch))
     print(f"mode 'full', float64, median of {RUNS} runs; × is a multiple of np.convolve's time")
     show("Signal and kernel equally long", compare([(2**n, 2**n) for n in range(3, 15)]))
     kernels = [3, 5, 7, 15, 31, 63, 127, 255, 511, 1023, 2047, 4095]
     show(f"A signal of {LONG} samples", compare([(LONG, kernel) for kernel in kernels]))
+    layers.show()
 
 
 if __name__ == "__main__":

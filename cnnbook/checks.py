@@ -33,7 +33,7 @@ def real_array(name, values, ndim, shape):
         raise ValueError(f"{name} was of shape {array.shape}; it must be {shape}")
     if array.size == 0:
         raise ValueError(f"{name} was empty; it must hold at least one number")
-    return exact(name, array)
+    return widen(name, array)
 
 
 def numbers(name, values, wanted):
@@ -54,7 +54,7 @@ def numbers(name, values, wanted):
     return array
 
 
-def exact(name, array):
+def widen(name, array):
     """Return floats as they are and whole numbers in int64; ValueError if they do not fit there."""
     if array.dtype.kind == "f":
         return array

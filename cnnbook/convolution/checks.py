@@ -93,7 +93,7 @@ def check_padding2d(image, padding, boundary):
                 f"{axis} padding was {width!r}; it must be at most {length - 1}, because an axis "
                 f"of {length} samples has no more to reflect"
             )
-    return checks.exact("image", image), *widths
+    return checks.widen("image", image), *widths
 
 
 def check_windows(images, kernel_shape, stride, dilation):
