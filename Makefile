@@ -3,6 +3,8 @@
 PYTHON := .venv/bin/python
 READY := .venv/.ready
 PORT ?= 8000
+# nbgrader goes on without a configuration that cannot be loaded, and so without referee; not here.
+STRICT := TRAITLETS_APPLICATION_RAISE_CONFIG_FILE_ERROR=1
 
 .DEFAULT_GOAL := help
 .PHONY: help book serve lab exercises notebooks class check links stamp audit test bench experiments clean
@@ -22,7 +24,7 @@ serve: book ## build the book and serve it at http://localhost:8000 (PORT=…)
 	@$(PYTHON) -m http.server --bind 127.0.0.1 --directory build/html $(PORT)
 
 lab: $(READY) ## open JupyterLab with the nbgrader panels
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m jupyter lab
+	@$(STRICT) PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m jupyter lab
 
 exercises: $(READY) ## make exercises/ from solutions/
 	@$(PYTHON) -m tools.exercises
@@ -31,7 +33,7 @@ notebooks: $(READY) ## execute and normalize all notebooks, or one (ONE=chapters
 	@$(PYTHON) -m tools.notebooks $(ONE)
 
 class: $(READY) ## play a small class in a temporary folder, from release to grades (KEEP=1 keeps it)
-	@$(PYTHON) -m tools.demo_class $(if $(KEEP),--keep)
+	@$(STRICT) $(PYTHON) -m tools.demo_class $(if $(KEEP),--keep)
 
 check: $(READY) ## check the questions of a problem set (SET=ps1)
 	@$(PYTHON) -m referee check $(or $(SET),ps1)

@@ -12,16 +12,12 @@ on in its `nbgrader_config.py`:
 def enable(config):
     """Let nbgrader grade with referee: `nbgrader autograde` and formgrader's button.
 
-    With `COURSE_GRADER=stock` in the environment nbgrader stays as it is, for a comparison.
+    With `COURSE_GRADER=stock` in the environment nbgrader stays as it is, for a comparison. With
+    any other value but `referee` nothing is graded.
 
     Parameters
     ----------
     config : the configuration object of `nbgrader_config.py`, there called `c`
-
-    Raises
-    ------
-    ValueError
-        If `COURSE_GRADER` is neither `referee` nor `stock`.
     """
     from referee import plugin
 

@@ -96,6 +96,11 @@ class Notebook:
         return questions
 
     @property
+    def tests(self):
+        """All test cells, those of no question too: each gives points."""
+        return [cell for cell in self.cells if cell.role == TEST]
+
+    @property
     def written(self):
         return [cell for cell in self.cells if cell.role == WRITTEN]
 
@@ -104,12 +109,7 @@ class Notebook:
         """Test cells before the first answer cell, which belong to no question."""
         numbers = [question.answer.number for question in self.questions]
         first = min(numbers, default=float("inf"))
-        return [cell for cell in self.cells if cell.role == TEST and cell.number < first]
-
-    def drivers(self):
-        """Functions that the read-only cells define, by name."""
-        cells = [cell for cell in self.cells if cell.role == READ_ONLY]
-        return {name: cell for cell in cells for name in cell.definitions}
+        return [cell for cell in self.tests if cell.number < first]
 
 
 @dataclass
@@ -127,6 +127,11 @@ class Assignment:
     def questions(self):
         return [question for notebook in self.notebooks for question in notebook.questions]
 
+    @property
+    def points(self):
+        """The points that tests can give."""
+        return sum(test.points for notebook in self.notebooks for test in notebook.tests)
+
     def copy_files(self, destination):
         """Copy what a student's notebook finds beside itself: no cases, no notebooks."""
         ignore = shutil.ignore_patterns(*self.ignore, CASES, "*.ipynb")
@@ -134,13 +139,22 @@ class Assignment:
 
 
 def read_config(course):
-    """Return the nbgrader configuration of a course folder."""
+    """Return the nbgrader configuration of a course folder.
+
+    Raises
+    ------
+    ValueError
+        If there is no such folder, or its configuration cannot be loaded.
+    """
     course = Path(course)
     if not course.is_dir():
         raise ValueError(f"course folder {course} does not exist")
     if not (course / CONFIG).exists():
         return Config()
-    return PyFileConfigLoader(CONFIG, path=str(course)).load_config()
+    try:
+        return PyFileConfigLoader(CONFIG, path=str(course)).load_config()
+    except Exception as error:
+        raise ValueError(f"{CONFIG} cannot be loaded: {type(error).__name__}: {error}") from error
 
 
 def read_assignment(course, name):

@@ -21,6 +21,7 @@ import socket
 import sys
 import time
 
+from referee.making import CannotMake, make
 from referee.wire import Channel, Closed, Late, NotPlain, Raised, WireError
 
 STEP = 10.0
@@ -71,9 +72,11 @@ class Bench:
         Parameters
         ----------
         test : dict of `grade_id` and `source` of the cell; `imports`, statements by the names that
-            they bind; `stars` and `modules`, names of modules; `defined`, names that the student
-            may define though they are builtins; `dropped`, names that the student's cells have
-            bound anew since the last test cell
+            they bind; `stars` and `modules`, names of modules; `supplies`, statements of the
+            instructor's cells, as `referee.making.make` takes them; `wanted`, names that the cell
+            takes from outside; `student`, names that may be the student's; `answers`, those of
+            them that may stand for data; `defined`, names that the notebook may define though
+            they are builtins; `dropped`, names that cells have bound anew since the last test cell
         answer : function that answers a request of the test cell to the student
 
         Returns
@@ -176,9 +179,9 @@ def _ending(status):
 class Names(dict):
     """The global names of the test cells.
 
-    A name that no test cell has bound is looked for where it can come from: an import of the
-    instructor's notebook, which is done again here, or else the student. What is found so is
-    kept for one test cell only, since a later cell of the student may change it.
+    A name that no test cell has bound is looked for where it can come from: imports and other
+    statements of the instructor's notebook, which are run again here, or else the student. What
+    the student gives is kept for one test cell only, since a later cell may change it.
     """
 
     def __init__(self, channel):
@@ -193,6 +196,7 @@ class Names(dict):
         self.raised = None
         for name in test["dropped"]:
             self.pop(name, None)
+        self._make(test["wanted"])
 
     def end(self):
         for name, value in self._found.items():
@@ -212,11 +216,23 @@ class Names(dict):
             scope = {}
             exec(self._test["imports"][name], scope)
             self[name] = scope[name]
+        elif any(name in binds for _, binds, _ in self._test["supplies"]):
+            self._make([name])
+            if name not in self:
+                raise KeyError(name)
         elif module := self._star(name):
             self[name] = getattr(module, name)
         else:
             self[name] = self._found[name] = self._fetch(name)
         return self[name]
+
+    def _make(self, names):
+        """Bind names that statements of the instructor's cells bind, and no test cell has bound."""
+        try:
+            made = make(self._test["supplies"], [name for name in names if name not in self])
+        except CannotMake as error:
+            raise BrokenContract(f"needs {error}") from None
+        self.update(made)
 
     def _star(self, name):
         """Return the module that `from module import *` takes a name from, or None."""
@@ -228,10 +244,14 @@ class Names(dict):
 
     def _fetch(self, name):
         reply = self._ask({"do": "fetch", "name": name})
+        if not reply.keys().isdisjoint(("value", "refused")) and name not in self._test["answers"]:
+            raise BrokenContract(f"uses {name!r}, data that no answer cell defines")
         if "value" in reply:
             return reply["value"]
-        if "callable" in reply:
+        if "callable" in reply and name in self._test["student"]:
             return self._proxy(name)
+        if "callable" in reply:
+            raise BrokenContract(f"uses {name!r}, a function that no cell defines")
         if "refused" in reply:
             raise Refused(reply["refused"])
         module = reply.get("module")
@@ -285,9 +305,10 @@ def run_test(test, names):
         `{"value": number or None}` if no exception ended the cell, the number being that of its
         last expression; otherwise `{"failure": ...}`, as `describe` makes it
     """
-    names.begin(test)
-    _seed(test["source"])
     try:
+        _seed(test["source"])
+        names.begin(test)
+        _seed(test["source"])
         outcome = {"value": _run(test, names)}
     except BaseException as error:
         outcome = {"failure": describe(error, names.raised)}

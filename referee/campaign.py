@@ -2,7 +2,8 @@
 
 Submissions are graded by several processes at once (`referee.pool`) and recorded by this one, each
 as soon as it is done (`referee.record`). A run that is killed is taken up by the next: what was
-recorded is kept, all else is graded.
+recorded is kept, all else is graded. What was graded by another edition of the assignment
+(`referee.edition`) is graded again.
 """
 
 import glob
@@ -14,10 +15,11 @@ from pathlib import Path
 
 import nbformat
 
-from referee import pool
+from referee import explain, pool
 from referee.assignment import read_assignment
+from referee.edition import edition
 from referee.grade import GRADED, Task, read_sources
-from referee.intake import read_timestamp
+from referee.receipt import Receipt
 from referee.record import Recorder
 
 KEPT, FAILED = "kept", "failed"
@@ -46,18 +48,22 @@ def find_submissions(converter):
     pattern = re.compile(coursedir.format_path(*place, escape=True))
     excluded = coursedir.student_id_exclude.split(",")
     folders = {}
-    for path in glob.glob(coursedir.format_path(coursedir.submitted_directory, student, name)):
+    wanted = coursedir.format_path(coursedir.submitted_directory, student, name)
+    root = coursedir.root
+    if wanted.startswith(root):
+        wanted = glob.escape(root) + wanted.removeprefix(root)
+    for path in glob.glob(wanted):
         match = pattern.fullmatch(path)
         if match and match["student"] not in excluded:
             folders[match["student"]] = Path(path)
     if not folders:
         whose = "nobody" if student == "*" else f"no student {student!r}"
-        there = coursedir.format_path(coursedir.submitted_directory, "*", name)
+        there = coursedir.format_path(coursedir.submitted_directory, student, name)
         raise ValueError(f"{whose} handed in {name!r}: there is no {there}")
     return dict(sorted(folders.items()))
 
 
-def grade(converter, folders, settings, jobs=None, notify=lambda outcome: None):
+def grade(converter, folders, settings, jobs=None, *, notify, warn):
     """Grade submissions and record them.
 
     Parameters
@@ -67,6 +73,7 @@ def grade(converter, folders, settings, jobs=None, notify=lambda outcome: None):
     settings : Settings
     jobs : number of processes, or None for one a core
     notify : called with each outcome as it comes
+    warn : called with each line that is about the run as a whole
 
     Returns
     -------
@@ -81,10 +88,12 @@ def grade(converter, folders, settings, jobs=None, notify=lambda outcome: None):
     coursedir = converter.coursedir
     assignment = read_assignment(coursedir.root, coursedir.assignment_id)
     _check_folder(coursedir, assignment)
-    recorder = Recorder(converter, assignment)
+    recorder = Recorder(converter, assignment, edition(assignment, settings))
     recorder.check_gradebook(read_sources(assignment))
     recorder.sweep(folders)
-    outcomes = {}
+    if settings.unsafe:
+        warn("students' code runs without a jail: it can read and change all that you can")
+    outcomes, stale, problems = {}, [], set()
 
     def add(outcome):
         outcomes[outcome["student"]] = outcome
@@ -92,8 +101,17 @@ def grade(converter, folders, settings, jobs=None, notify=lambda outcome: None):
 
     with recorder.gradebook() as gradebook:
         for student, folder in folders.items():
-            if not converter.force and recorder.is_graded(gradebook, student, folder):
+            if converter.force or not recorder.is_graded(gradebook, student, folder):
+                continue
+            if not recorder.is_up_to_date(student):
+                stale.append(student)
+            else:
                 add(_kept(assignment, student, recorder.recorded_scores(gradebook, student)))
+    if stale:
+        warn(
+            f"{assignment.name} changed since {len(stale)} of the submissions were graded; they "
+            f"are graded again: {', '.join(stale)}"
+        )
     tasks = [
         Task(coursedir.root, assignment.name, student, str(Path(folder).absolute()), settings)
         for student, folder in folders.items()
@@ -102,7 +120,13 @@ def grade(converter, folders, settings, jobs=None, notify=lambda outcome: None):
     jobs = min(jobs or len(os.sched_getaffinity(0)), max(1, len(tasks)))
     cells = sum(len(notebook.cells) for notebook in assignment.notebooks)
     patience = SECONDS_TO_SPARE + 2 * cells * settings.seconds
+    patience += len(assignment.notebooks) * explain.SECONDS_TO_START
+    patience += len(assignment.questions) * (explain.SECONDS + explain.STEP)
     for task, outcome, error in pool.run(tasks, jobs, patience):
+        problem = outcome.pop("problem") if outcome else ""
+        if problem and problem not in problems:
+            problems.add(problem)
+            warn(f"misconceptions are not explained: {problem}")
         add(_record(recorder, assignment, task, outcome, error))
     return [outcomes[student] for student in sorted(outcomes)]
 
@@ -123,11 +147,11 @@ def _record(recorder, assignment, task, outcome, error):
     start = time.perf_counter()
     texts = outcome.pop("notebooks")
     notebooks = {name: nbformat.reads(text, as_version=4) for name, text in texts.items()}
-    _, notes = read_timestamp(task.folder)
-    reasons = [outcome["reason"], *(note.message for note in notes)]
+    receipt = Receipt.from_dict(outcome.pop("receipt"))
+    reasons = [outcome["reason"], *receipt.notes]
     outcome["reason"] = "; ".join(reason.rstrip(".") for reason in reasons if reason)
     try:
-        recorder.record(task.student, task.folder, notebooks)
+        recorder.record(task.student, receipt, notebooks)
     except Exception as problem:
         message = f"the scores could not be recorded: {type(problem).__name__}: {problem}"
         return _failed(assignment, task.student, message)
@@ -142,7 +166,7 @@ def _outcome(assignment, student, kind, reason, score, questions):
         "outcome": kind,
         "reason": reason,
         "score": score,
-        "max": sum(question.points for question in assignment.questions),
+        "max": assignment.points,
         "questions": questions,
         "phases": {},
     }

@@ -5,15 +5,18 @@ where the system delegates one. Both versions of control groups are known. Where
 `find` says so, and limits hold for each process by itself (`resource.setrlimit`).
 """
 
-import contextlib
+import errno
 import os
+import secrets
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 PREFIX = "referee"
 PERIOD = 100_000
 NEEDED = ("memory", "pids")
+SECONDS_TO_EMPTY = 1.0
 
 
 @dataclass(frozen=True)
@@ -52,18 +55,21 @@ class Group:
             (folder / "cgroup.procs").write_text(str(process))
 
     def out_of_memory(self):
-        """Return how often the kernel ended a process of the group for want of memory."""
+        """Return how often the kernel ended a process of the group for want of memory.
+
+        0 where the group is gone: somebody else removed it when it was empty.
+        """
         name = "memory.events" if self.version == 2 else "memory.oom_control"
-        for line in (self.folders["memory"] / name).read_text().splitlines():
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
-        return 0
+        try:
+            lines = (self.folders["memory"] / name).read_text().splitlines()
+        except OSError:
+            return 0
+        return next((int(x.split()[1]) for x in lines if x.startswith("oom_kill ")), 0)
 
     def remove(self):
-        """Remove the group, which must hold no process any more."""
+        """Remove the group, whose processes must have been ended."""
         for folder in {*self.folders.values()}:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
+            _remove(folder)
 
 
 def find():
@@ -72,8 +78,9 @@ def find():
     None where there is no such place. A group is made and taken away again to know.
     """
     for place in _candidates():
+        _sweep(place)
         try:
-            group = make(place, f"{PREFIX}-{os.getpid()}-probe")
+            group = make(place)
         except OSError:
             continue
         process = subprocess.Popen(["sleep", "60"], stdin=subprocess.DEVNULL)
@@ -90,14 +97,15 @@ def find():
     return None
 
 
-def make(place, name):
-    """Make an empty group.
+def make(place):
+    """Make an empty group. Its name says whose it is, for `sweep`.
 
     Raises
     ------
     OSError
         If the kernel does not allow it, or the group would bound nothing.
     """
+    name = f"{_own_prefix()}{os.getpid()}-{secrets.token_hex(8)}"
     folders = {controller: folder / name for controller, folder in place.folders.items()}
     group = Group(place.version, folders)
     try:
@@ -113,14 +121,36 @@ def make(place, name):
     return group
 
 
-def sweep(place):
+def sweep():
     """Remove the groups of processes that are gone: a killed one cannot do it itself."""
+    for place in _candidates():
+        _sweep(place)
+
+
+def _sweep(place):
     for folder in {*place.folders.values()}:
-        for path in folder.glob(f"{PREFIX}-*-*"):
-            process = path.name.split("-")[1]
-            if process.isdigit() and not Path("/proc", process).exists():
-                with contextlib.suppress(OSError):
-                    path.rmdir()
+        for path in folder.glob(f"{_own_prefix()}*-*"):
+            process = path.name.split("-")[2]
+            if not Path("/proc", process).exists():
+                _remove(path)
+
+
+def _own_prefix():
+    """Return how the names of groups begin whose makers this process can see in `/proc`."""
+    return f"{PREFIX}-{os.stat('/proc/self/ns/pid').st_ino}-"
+
+
+def _remove(folder):
+    """Remove a group; wait a moment for processes that are ending."""
+    end = time.monotonic() + SECONDS_TO_EMPTY
+    while True:
+        try:
+            folder.rmdir()
+        except OSError as error:
+            if error.errno == errno.EBUSY and time.monotonic() < end:
+                time.sleep(0.01)
+                continue
+        return
 
 
 def _candidates():

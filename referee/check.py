@@ -9,19 +9,23 @@ What must hold, question by question:
   the question has one part only, it passes an assertion that the blank answer does not pass.
 - Each variant keeps every part, and differs from the reference and from the other variants in
   more than names and layout.
+- Answers that know nothing (`referee.guesses`) get nothing.
 - Test cells keep their contract, and nothing is random.
 """
 
+import ast
 import time
 from collections import defaultdict
 from dataclasses import dataclass
 
-from referee.assignment import TEST, WRITTEN
+from referee.assignment import READ_ONLY, TEST, WRITTEN
 from referee.cases import MISCONCEPTION, VARIANT, definition, load_cases
 from referee.contract import breaches
+from referee.guesses import GUESSES
 from referee.report import CaseRow, Problem, QuestionRow, Report
 from referee.run import TIMEOUT, Plan, RunError, run_plan
 from referee.sameness import normal_form
+from referee.supplies import free_names, supplies_for
 
 MISCONCEPTIONS, VARIANTS = 4, 3
 
@@ -59,11 +63,15 @@ def check(assignment, only=None, timeout=TIMEOUT):
 
 @dataclass(frozen=True)
 class _Trials:
-    """The numbers of one question's trials in the plan; `cases` by number of the case."""
+    """The numbers of one question's trials in the plan.
+
+    `cases` by number of the case, `guesses` by what they do.
+    """
 
     apart: tuple[int, int]
     blank: int
     cases: dict[int, int]
+    guesses: dict[str, int]
 
 
 class _Checker:
@@ -179,9 +187,16 @@ class _Checker:
             if other is not question
         }
         for test in question.tests:
-            found = breaches(test.source, question.answer.names, notebook.drivers(), others)
+            supplies = supplies_for(notebook, test)
+            drivers = _drivers(supplies)
+            known = supplies.made - supplies.imports, supplies.student
+            found = breaches(test.source, question.answer.names, drivers, others, *known)
             for line, text in found:
                 self.problem(question.grade_id, f"{_place(notebook, test)} line {line}", text)
+            for name in sorted(free_names(test.source) & (set(drivers) - supplies.lasting)):
+                text = f"driver {name!r} is bound otherwise than by one `def`, or changed"
+                text += ": it cannot be put back where a student binds the name anew"
+                self.problem(question.grade_id, _place(notebook, drivers[name]), text)
 
     def _plan_questions(self, plan, notebook, questions):
         """Walk the notebook with blank answers; at each question add its trials."""
@@ -200,15 +215,19 @@ class _Checker:
     def _plan_trials(self, plan, notebook, question):
         last = question.tests[-1].number
         tail = [c for c in _code(notebook) if question.answer.number < c.number <= last]
-        tail = [_step(cell) for cell in tail]
+        tail = [_step(cell) | _supplied(notebook, cell) for cell in tail]
         answer = _step(question.answer)
-        names = {"own": sorted(question.answer.names), "drivers": sorted(notebook.drivers())}
+        drivers = _drivers(supplies_for(notebook, question.tests[-1]))
+        names = {"own": sorted(question.answer.names), "drivers": sorted(drivers)}
         return _Trials(
             apart=tuple(plan.add_trial([answer, *tail], **names, apart=True) for _ in range(2)),
             blank=plan.add_trial([_step(question.answer, question.answer.blank), *tail]),
             cases={
                 number: plan.add_trial([answer, {"case": number}, *tail])
                 for number in self._cases_of(question)
+            },
+            guesses={
+                kind: plan.add_trial([answer, _guess(question, kind), *tail]) for kind in GUESSES
             },
         )
 
@@ -243,7 +262,11 @@ class _Checker:
         cases = self._cases_of(question)
         for number, trial in trials.cases.items():
             self._judge_case(question, row, cases[number], results[trial], blank)
-        used = [*trials.apart, trials.blank, *trials.cases.values()]
+        for kind, trial in trials.guesses.items():
+            for name in results[trial].kept:
+                text = f"gives its points to an answer that {kind}"
+                self.problem(question.grade_id, places[name], text)
+        used = [*trials.apart, trials.blank, *trials.cases.values(), *trials.guesses.values()]
         row.seconds = round(sum(results[number].seconds for number in used), 2)
 
     def _judge_reference(self, question, row, places, runs):
@@ -303,6 +326,31 @@ def _code(notebook):
 def _step(cell, source=None):
     part = cell.grade_id if cell.role == TEST else None
     return {"cell": cell.number, "source": cell.source if source is None else source, "part": part}
+
+
+def _guess(question, kind):
+    """Return the step that puts a guess in place of the functions of an answer."""
+    functions = {
+        name: [one.arg for one in ast.walk(node.args) if isinstance(one, ast.arg)]
+        for name, node in question.answer.definitions.items()
+        if not isinstance(node, ast.ClassDef)
+    }
+    return {"guess": kind, "functions": functions}
+
+
+def _drivers(supplies):
+    """Return the drivers that read-only cells define: the cell by the name."""
+    found = supplies.drivers
+    return {name: cell for name, cell in found.items() if cell.role == READ_ONLY}
+
+
+def _supplied(notebook, cell):
+    """Return what the instructor's cells give to a test cell that runs apart."""
+    if cell.role != TEST:
+        return {}
+    supplies = supplies_for(notebook, cell)
+    wanted = sorted(free_names(cell.source) & supplies.made - supplies.imports)
+    return {"supplies": supplies.statements, "wanted": wanted}
 
 
 def _place(notebook, cell):

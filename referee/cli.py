@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from referee.assignment import read_assignment
+from referee.assignment import read_assignment, read_config
 from referee.check import check
 from referee.report import format_report
 from referee.run import TIMEOUT
@@ -85,8 +85,9 @@ def run_check(options):
 
 def run_autograde(options):
     # nbgrader is slow to import, and the other commands need none of this.
-    from referee import campaign
+    from referee import campaign, plugin
 
+    plugin.check_grader()
     file = options.json and options.json.absolute()
     if file and not file.parent.is_dir():
         raise ValueError(f"--json: there is no folder {file.parent}")
@@ -95,18 +96,32 @@ def run_autograde(options):
     settings = read_settings(converter.config).changed(
         seconds=options.timeout, memory=options.memory, unsafe=options.unsafe
     )
+    if os.environ.get(plugin.GRADER) == plugin.STOCK:
+        _warn(f"{plugin.GRADER}={plugin.STOCK} holds for nbgrader's commands; referee grades now")
     folders = {}
     for student in options.student or ["*"]:
         converter.coursedir.student_id = student
         folders |= campaign.find_submissions(converter)
-    with tqdm(total=len(folders), disable=None, file=sys.stderr, unit="submission") as bar:
-        outcomes = campaign.grade(
-            converter, folders, settings, options.jobs, notify=lambda outcome: bar.update()
-        )
-    print(campaign.format_table(outcomes))
-    if file:
-        campaign.write_json(outcomes, file)
+    outcomes = []
+    try:
+        with tqdm(total=len(folders), disable=None, file=sys.stderr, unit="submission") as bar:
+
+            def add(outcome):
+                outcomes.append(outcome)
+                bar.update()
+
+            campaign.grade(converter, folders, settings, options.jobs, notify=add, warn=_warn)
+    finally:
+        outcomes.sort(key=lambda outcome: outcome["student"])
+        if outcomes:
+            print(campaign.format_table(outcomes))
+        if outcomes and file:
+            campaign.write_json(outcomes, file)
     return int(any(outcome["outcome"] == campaign.FAILED for outcome in outcomes))
+
+
+def _warn(line):
+    tqdm.write(f"referee: {line}", file=sys.stderr)
 
 
 def _converter(course, assignment):
@@ -114,22 +129,24 @@ def _converter(course, assignment):
     from nbgrader.apps import NbGrader
     from nbgrader.converters import Autograde
 
-    if not course.is_dir():
-        raise ValueError(f"course folder {course} does not exist")
+    read_config(course)
     # nbgrader looks for its configuration in the working folder.
     os.chdir(course)
     app = NbGrader()
-    app.initialize([], root=str(Path.cwd()))
+    app.raise_config_file_errors = True
+    try:
+        app.initialize([], root=str(Path.cwd()))
+    except Exception as error:
+        raise ValueError(f"nbgrader cannot be configured: {error}") from error
     app.log_level = logging.ERROR
     app.coursedir.assignment_id = assignment
     return Autograde(coursedir=app.coursedir, parent=app)
 
 
 def run_doctor(options):
-    from referee.doctor import report
-    from referee.sandbox import capabilities
+    from referee.doctor import examine, report
 
-    found = capabilities()
+    found = examine()
     print(report(found))
     return int(bool(found.problems))
 
@@ -142,5 +159,5 @@ def main(arguments=None):
         print("referee: interrupted; what was recorded stays", file=sys.stderr)
         return INTERRUPTED
     except ValueError as error:
-        print(f"referee: {error}", file=sys.stderr)
+        print(f"referee: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -2,7 +2,8 @@
 
 A test cell imports what it needs and uses the student's names, and the driver functions of
 read-only cells, only by calling them with plain data. So it can run in another process than the
-student's code. What the text cannot show (are the arguments plain data?) is seen when it runs:
+student's code. It may also use what the instructor's cells make without the student's names:
+`referee.supplies`. What the text cannot show (are the arguments plain data?) is seen when it runs:
 `referee.plain`.
 """
 
@@ -17,10 +18,11 @@ TORCH_RANDOM = {
     *("bernoulli", "multinomial", "normal", "poisson", "rand", "rand_like", "randint"),
     *("randint_like", "randn", "randn_like", "randperm"),
 }
+IN_THE_TEST = "call that code in the test cell, or in a function of a read-only cell"
 NOT_FUNCTIONS = {"Generator", "PCG64", "Philox", "SFC64", "MT19937", "SeedSequence"}
 
 
-def breaches(source, own, drivers, others):
+def breaches(source, own, drivers, others, made=(), outcomes=()):
     """Return what in a test cell breaks the contract, as (line, message) pairs.
 
     Parameters
@@ -29,6 +31,8 @@ def breaches(source, own, drivers, others):
     own : names that the answer cell of the question defines
     drivers : names of the functions of read-only cells
     others : dict from names that other answer cells define to the grade id of their cell
+    made : names that the instructor's cells give to test cells
+    outcomes : names of those cells that come out of the student's code
     """
     try:
         tree = ast.parse(source)
@@ -36,14 +40,16 @@ def breaches(source, own, drivers, others):
         return [(error.lineno or 1, f"is not plain Python: {error.msg}")]
     callable_names = set(own) | set(drivers)
     table = symtable.symtable(source, "test", "exec")
-    bound, free = _bound(table), _free(table)
+    binds, takes = bound(table), free(table)
     found = []
     for name in sorted(_bound_anywhere(table) & callable_names):
         found.append((_first(tree, name), f"binds {name!r} anew, a name that it is to test"))
-    known = ALWAYS | bound | callable_names
-    for name in sorted(free - known):
+    known = ALWAYS | binds | callable_names | set(made)
+    for name in sorted(takes - known):
         if name in others:
             text = f"uses {name!r} of question {others[name]}; supply a version of it instead"
+        elif name in outcomes:
+            text = f"uses {name!r}, which comes out of the student's code; {IN_THE_TEST}"
         else:
             text = f"uses {name!r} without importing or defining it"
         found.append((_first(tree, name), text))
@@ -52,7 +58,8 @@ def breaches(source, own, drivers, others):
     return sorted(set(found))
 
 
-def _bound(table):
+def bound(table):
+    """Return the names that a text binds at its top level; `table` is a symbol table."""
     return {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
 
 
@@ -65,13 +72,13 @@ def _bound_anywhere(table):
     return names.union(*(_bound_anywhere(child) for child in table.get_children()))
 
 
-def _free(table):
+def free(table):
     """Names that are looked up in the module or in builtins, from any scope of it."""
     module = table.get_type() == "module"
     names = {
         s.get_name() for s in table.get_symbols() if s.is_referenced() and (module or s.is_global())
     }
-    return names.union(*(_free(child) for child in table.get_children()))
+    return names.union(*(free(child) for child in table.get_children()))
 
 
 def _first(tree, name):

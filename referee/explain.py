@@ -25,8 +25,8 @@ from pathlib import Path
 from referee.assignment import TEST, WRITTEN
 from referee.bench import STEP, detach, limit_memory
 from referee.cases import MISCONCEPTION, load_cases
+from referee.cells import Cells
 from referee.wire import Channel, Closed, Late, NotPlain, WireError, encode
-from referee.worker import Shell
 
 SECONDS, MEMORY = 30.0, 4 * 2**30
 SECONDS_TO_START = 300.0
@@ -190,7 +190,7 @@ def _serve(channel, source, path, folder, seconds):
     except ValueError as error:
         channel.send({"problem": str(error), "cases": []})
         return
-    shell = Shell()
+    shell = Cells()
     for cell in source.cells:
         if cell.role not in (TEST, WRITTEN):
             shell.run(cell.source)

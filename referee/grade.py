@@ -3,7 +3,7 @@
 `grade_one` depends on its task and the instructor's files only, writes nothing, and gives plain
 data. So it can be repeated, and run in any process on any machine that sees the course's folder.
 What one submission after another needs (the jail with its packages loaded, the instructor's
-notebooks) is kept between calls.
+notebooks, what misconceptions give) is kept between calls.
 """
 
 import functools
@@ -22,6 +22,7 @@ from referee import feedback, intake
 from referee.assignment import read_assignment, read_config
 from referee.explain import Explainer
 from referee.judge import Verdict, judge
+from referee.receipt import read_receipt
 from referee.sandbox import Limits, Sandbox
 from referee.settings import Settings
 from referee.student import Student
@@ -56,8 +57,11 @@ def grade_one(task):
 
     Returns
     -------
-    dict of plain data: what `outcome.schema.json` describes, and `notebooks`, a dict from names
-    to the judged notebooks as JSON text
+    dict of plain data: what `outcome.schema.json` describes, and
+
+    - `notebooks`, a dict from names to the judged notebooks as JSON text;
+    - `receipt`, as `referee.receipt.Receipt.to_dict` gives it;
+    - `problem`, why misconceptions cannot be explained, empty if they can.
     """
     return prepare(task).grade(task)
 
@@ -118,12 +122,22 @@ class _Grader:
         self.memory = int(settings.memory * 2**20)
         limits = Limits(seconds=settings.seconds, memory=self.memory)
         self.sandbox = Sandbox(settings.packages, limits, unsafe=settings.unsafe)
+        cases, folder = self.assignment.cases, self.assignment.folder
+        # Files that find no room, or a jail that cannot be entered, concern everybody.
+        self.sandbox.session(self.files).close()
+        self.explainers = {
+            notebook.name: Explainer(notebook, cases, folder)
+            for notebook in self.assignment.notebooks
+        }
 
     def close(self):
         self.sandbox.close()
+        for explainer in self.explainers.values():
+            explainer.close()
 
     def grade(self, task):
         phases = _Phases()
+        receipt = read_receipt(task.folder)
         names = [notebook.name for notebook in self.assignment.notebooks]
         with phases("intake"):
             try:
@@ -147,6 +161,8 @@ class _Grader:
             "questions": questions,
             "phases": phases.seconds,
             "notebooks": {one.name: nbformat.writes(one.notebook, version=4) for one in done},
+            "receipt": receipt.to_dict(),
+            "problem": next(filter(None, (e.problem for e in self.explainers.values())), ""),
         }
 
     def _grade_notebook(self, notebook, path, said, absent, phases):
@@ -167,18 +183,20 @@ class _Grader:
             verdicts, findings = self._judge(notebook, taken.notebook, phases)
         else:
             said = list(dict.fromkeys([*said, why]))
-            tests = [test for question in notebook.questions for test in question.tests]
-            verdicts = [Verdict(test.grade_id, 0.0, test.points, reason=why) for test in tests]
+            verdicts = [
+                Verdict(test.grade_id, 0.0, test.points, reason=why) for test in notebook.tests
+            ]
             findings = {}
         with phases("feedback"):
             _fill(taken.notebook, verdicts, findings, said)
-        ended = [verdict.reason for verdict in verdicts if verdict.reason]
+        reasons = [verdict.reason for verdict in verdicts if verdict.reason]
+        reasons += _merged(taken.notes, said) if outcome == GRADED else said
         questions = [
             _question(verdict, findings.get(verdict.grade_id))
             for verdict in verdicts
             if verdict.score is not None
         ]
-        return _Graded(notebook.name, taken.notebook, outcome, [*said, *ended], questions)
+        return _Graded(notebook.name, taken.notebook, outcome, reasons, questions)
 
     def _judge(self, notebook, rebuilt, phases):
         folder = self.assignment.folder
@@ -196,11 +214,10 @@ class _Grader:
                 )
         finally:
             student.close()
-        cases = self.assignment.cases
-        if not cases.exists() or not any(verdict.lost for verdict in verdicts):
+        if not any(verdict.lost for verdict in verdicts):
             return verdicts, {}
-        with phases("explain"), Explainer(notebook, cases, folder) as explainer:
-            return verdicts, explainer.explain(verdicts)
+        with phases("explain"):
+            return verdicts, self.explainers[notebook.name].explain(verdicts)
 
 
 @dataclass
@@ -233,7 +250,7 @@ def _files(assignment):
         assignment.copy_files(folder)
         paths = [path for path in sorted(Path(folder).rglob("*")) if path.is_file()]
         files = {path.relative_to(folder): path.read_bytes() for path in paths}
-    return {path.as_posix(): data for path, data in files.items() if path.parts[0] != JUDGING}
+    return {path.as_posix(): data for path, data in files.items() if JUDGING not in path.parts}
 
 
 def _fill(notebook, verdicts, findings, notes):
@@ -247,6 +264,17 @@ def _fill(notebook, verdicts, findings, notes):
         lines = ["- " + PUNCTUATION.sub(r"\\\1", " ".join(note.split())) for note in notes]
         text = "**How this notebook was read**\n\n" + "\n".join(lines)
         notebook.cells.insert(0, new_markdown_cell(text, id="referee-notes"))
+
+
+def _merged(notes, said):
+    """Return what is said in order, notes that differ in their cell only as one."""
+    cells = {}
+    for note in notes:
+        if note.grade_id:
+            cells.setdefault(note.message.replace(note.grade_id, ""), []).append(note)
+    others = {_note(note) for same in cells.values() for note in same[1:]}
+    more = {_note(same[0]): f" (and {len(same) - 1} more)" for same in cells.values() if same[1:]}
+    return [text.rstrip(".") + more.get(text, "") for text in said if text not in others]
 
 
 def _note(note):

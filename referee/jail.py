@@ -2,11 +2,10 @@
 
 Inside are Python, the folders of installed packages, the few packages that were named and lie
 elsewhere, referee itself and the system's programs and libraries: all read-only, none of the
-course, of a home or of `/etc`. There is no `/proc`.
+course or of a home. Of `/etc`, `/proc` and `/sys` there are the few tables of `SYSTEM`, no more.
 """
 
 import contextlib
-import ctypes
 import importlib.util
 import os
 import platform
@@ -38,13 +37,13 @@ ENVIRONMENT = {
     **{"PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", "TERM": "dumb", "USER": "student"},
 }
 USER_INSIDE = 1000
+ENOUGH_USERS = 65_536
 RIGHTS_OF_ROOT = {"CAP_KILL": 5, "CAP_SETGID": 6, "CAP_SETUID": 7, "CAP_SYS_ADMIN": 21}
 
 OLDEST_BWRAP = (0, 5)
 OLDEST_LINUX = (5, 8)
 COUNTS_PER_NAMESPACE = (5, 14)
 INSTALL = "apt install bubblewrap (Debian, Ubuntu) or dnf install bubblewrap (Fedora)"
-LANDLOCK_CREATE_RULESET, ASK_VERSION = 444, 1
 SECONDS_TO_PROBE = 10
 
 
@@ -163,17 +162,16 @@ class Capabilities:
     namespaces: bool = False
     seccomp: bool = False
     cgroup: int = 0
-    landlock: int = 0
     problems: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def can_jail(self):
-        return self.namespaces and self.seccomp
+        return self.namespaces and self.seccomp and not self.problems
 
 
 def capabilities():
     """Look at what this machine can jail with; nothing stays changed."""
-    found = Capabilities(root=is_root(), landlock=_landlock())
+    found = Capabilities(root=is_root())
     place = cgroups.find()
     found.cgroup = place.version if place else 0
     if platform.machine() not in ARCHITECTURES:
@@ -192,7 +190,11 @@ def capabilities():
     if program is None:
         found.problems.append(("bubblewrap is not installed", INSTALL))
         return found
-    found.bwrap = _run(program, "--version").stdout.split()[-1]
+    version = _run(program, "--version")
+    found.bwrap = next(reversed(version.stdout.split()), "")
+    if not found.bwrap:
+        found.problems.append((f"{program} does not work: {version.stderr.strip()}", INSTALL))
+        return found
     if tuple(map(int, re.findall(r"\d+", found.bwrap)[:2])) < OLDEST_BWRAP:
         oldest = ".".join(map(str, OLDEST_BWRAP))
         what = f"bubblewrap {found.bwrap} is older than {oldest}"
@@ -228,7 +230,7 @@ def explain(message):
         )
     else:
         what = "bubblewrap cannot make a jail here"
-        how = "see what it says"
+        how = "run the command `bwrap --unshare-all --ro-bind / / true`, and see what it says"
     return what + said, how
 
 
@@ -240,7 +242,15 @@ def system_binds():
 def is_root():
     """Whether this process may make a jail with root's rights and change its user in it."""
     held = int(_status("CapEff") or "0", 16)
-    return os.geteuid() == 0 and all(held >> bit & 1 for bit in RIGHTS_OF_ROOT.values())
+    rights = all(held >> bit & 1 for bit in RIGHTS_OF_ROOT.values())
+    return os.geteuid() == 0 and rights and users()[1] >= ENOUGH_USERS
+
+
+def users():
+    """Return the first of the highest users that there are in this user namespace, and how many."""
+    *_, last = Path("/proc/self/uid_map").read_text().splitlines()
+    first, _, count = map(int, last.split())
+    return first, count
 
 
 def counts_all_processes():
@@ -273,13 +283,15 @@ def _setting(name):
     return path.read_text().strip() if path.exists() else ""
 
 
-def _landlock():
-    """Return the version of Landlock, 0 where there is none."""
-    version = ctypes.CDLL(None).syscall(LANDLOCK_CREATE_RULESET, None, 0, ASK_VERSION)
-    return max(0, version)
-
-
 def _run(*command):
-    return subprocess.run(
-        command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=SECONDS_TO_PROBE
-    )
+    try:
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=SECONDS_TO_PROBE,
+        )
+    except subprocess.TimeoutExpired:
+        said = f"no answer after {SECONDS_TO_PROBE} s"
+        return subprocess.CompletedProcess(command, 1, "", said)

@@ -15,6 +15,7 @@ from referee import policy
 from referee.assignment import ANSWER, TEST, WRITTEN
 from referee.bench import Bench
 from referee.student import Call, Ended
+from referee.supplies import free_names, supplies_for
 from referee.wire import NotPlain, Raised, encode
 
 SECONDS, MEMORY = 30.0, 4 * 2**30
@@ -156,6 +157,9 @@ class _Walk:
             reason = f"your code or the check was ended {MOST_ENDINGS} times in this question"
         if reason:
             return Verdict(test.grade_id, 0.0, test.points, reason=reason)
+        reason = self._put_back(test)
+        if reason:
+            return Verdict(test.grade_id, 0.0, test.points, reason=reason)
         banned = self.forbidden.get(self.question)
         request = self.source.request(test)
         with _Hearing(self.student, banned, self.room) as hearing:
@@ -172,6 +176,16 @@ class _Walk:
         else:
             self.past.append((request, hearing.replies))
         return verdict
+
+    def _put_back(self, test):
+        """Define the drivers of a test cell again; return why that ended the process, or ""."""
+        for cell, text in supplies_for(self.source.notebook, test).put_back(test.source):
+            try:
+                self.student.run(cell.grade_id or f"{cell.number}", text, keep=False)
+            except Ended as ending:
+                self._restart()
+                return str(ending)
+        return ""
 
     def _repeat(self, bench):
         """Run earlier test cells again, with the answers that they got, for the names they bind."""
@@ -348,16 +362,22 @@ class _Source:
                         continue
                     name = alias.asname or alias.name.split(".")[0]
                     imports[name] = ast.unparse(_only(node, alias))
+        supplies = supplies_for(self.notebook, test)
         last = max((cell.number for cell in before if cell.role == TEST), default=0)
         between = (cell for cell in before if cell.number > last)
+        dropped = supplies.changed(last).union(*(c.names for c in between))
         return {
             "grade_id": test.grade_id,
             "source": test.source,
             "imports": imports,
             "stars": stars,
             "modules": self.modules,
+            "supplies": supplies.statements,
+            "wanted": sorted(free_names(test.source) & supplies.made),
+            "student": sorted(supplies.answers | supplies.student),
+            "answers": sorted(supplies.answers),
             "defined": self.defined,
-            "dropped": sorted({name for cell in between for name in cell.names}),
+            "dropped": sorted(dropped),
         }
 
     def shown(self, frames, called=None):

@@ -12,6 +12,7 @@ of a submission have no power.
 """
 
 import os
+from functools import partial
 
 from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
 from nbgrader.converters import Autograde, BaseConverter, NbGraderException
@@ -26,10 +27,7 @@ REFEREE, STOCK = "referee", "stock"
 
 def enable(config):
     """See `referee.enable`."""
-    grader = os.environ.get(GRADER, REFEREE)
-    if grader not in (REFEREE, STOCK):
-        raise ValueError(f"{GRADER} must be {REFEREE} or {STOCK}, and is {grader!r}")
-    if grader == STOCK:
+    if os.environ.get(GRADER) == STOCK:
         return
     config[SECTION].enabled = True
     config.HTMLExporter.sanitize_html = True
@@ -37,6 +35,16 @@ def enable(config):
     if "preprocessors" not in config.GenerateFeedback:
         config.GenerateFeedback.preprocessors = [HideTests, GetGrades, CSSHTMLHeaderPreprocessor]
     Autograde.start = start
+
+
+def check_grader():
+    """Raise ValueError if the environment names a grader that there is not.
+
+    nbgrader would only log an error of its configuration, and grade in its own way.
+    """
+    grader = os.environ.get(GRADER, REFEREE)
+    if grader not in (REFEREE, STOCK):
+        raise ValueError(f"{GRADER} must be {REFEREE} or {STOCK}, and is {grader!r}")
 
 
 def start(converter):
@@ -48,9 +56,11 @@ def start(converter):
     if not converter.config.Execute.get("enabled", True):
         raise NbGraderException("--no-execute: referee runs what it grades")
     try:
+        check_grader()
         settings = read_settings(converter.config)
         students = campaign.find_submissions(converter)
-        outcomes = campaign.grade(converter, students, settings, notify=_logger(converter))
+        told = {"notify": _logger(converter), "warn": partial(converter.log.warning, "referee: %s")}
+        outcomes = campaign.grade(converter, students, settings, **told)
     except ValueError as error:
         converter.log.error("referee: %s", error)
         raise NbGraderException(str(error)) from error

@@ -21,6 +21,8 @@ import traceback
 from collections import deque
 from pathlib import Path
 
+from referee import cgroups
+
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 PR_SET_PDEATHSIG = 1
 TRIES = 2
@@ -34,7 +36,7 @@ class CannotStart(ValueError):
 def run(tasks, jobs, patience):
     """Grade tasks in several processes; yield (task, outcome or None, why there is none).
 
-    A task whose process dies or says nothing for too long is tried once more in a fresh one.
+    A task whose process dies is tried once more in a fresh one, one that takes too long is not.
 
     Parameters
     ----------
@@ -45,10 +47,11 @@ def run(tasks, jobs, patience):
     Raises
     ------
     CannotStart
-        If a grading process cannot begin; the message says why.
+        If the first grading process that says something cannot begin; the message says why. One
+        that cannot later on counts as dead.
     """
     waiting = deque((task, 1) for task in tasks)
-    idle, busy = [], {}
+    idle, busy, begun = [], {}, False
     try:
         with selectors.DefaultSelector() as selector:
             while waiting or busy:
@@ -65,20 +68,23 @@ def run(tasks, jobs, patience):
                     selector.unregister(process.output)
                     del busy[process.output]
                     task, attempt, answer = process.task, process.attempt, process.answer
-                    if answer is not None:
+                    fatal = (answer or {}).get("fatal")
+                    if answer is not None and fatal is None:
+                        begun = True
                         idle.append(process)
-                        if "fatal" in answer:
-                            raise CannotStart(answer["fatal"])
                         yield task, answer.get("outcome"), answer.get("error", "")
                         continue
                     why = process.kill(patience if process in late else None)
+                    if fatal is not None and not begun:
+                        raise CannotStart(fatal)
                     if process in done and attempt < TRIES:
                         waiting.append((task, attempt + 1))
                     else:
-                        yield task, None, f"the grading process {why}"
+                        yield task, None, f"the grading process {fatal or why}"
     finally:
         for process in [*idle, *busy.values()]:
             process.end()
+        cgroups.sweep()
 
 
 class _Process:

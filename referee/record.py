@@ -17,7 +17,6 @@ course added to `Autograde.autograde_preprocessors` run on the notebook before i
 import contextlib
 import fcntl
 import os
-import secrets
 import shutil
 from pathlib import Path
 
@@ -27,9 +26,10 @@ from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.preprocessors import AssignLatePenalties, SaveAutoGrades
 from traitlets.utils.importstring import import_item
 
-from referee.intake import TIMESTAMP, Unreadable, read_bytes, read_timestamp
+from referee.edition import mark, read_marks
+from referee.intake import TIMESTAMP, read_timestamp
+from referee.receipt import SECRET
 
-SECRET, LONGEST_SECRET = "submission_secret.txt", 500
 NEW, OLD = "referee-new", "referee-old"
 
 
@@ -40,9 +40,11 @@ class Recorder:
     ----------
     converter : nbgrader's Autograde object, whose folders, options and preprocessors are used
     assignment : Assignment, from which the files beside the notebooks are copied
+    edition : what `referee.edition.edition` gives for it
     """
 
-    def __init__(self, converter, assignment):
+    def __init__(self, converter, assignment, edition=""):
+        self.edition = edition
         self.converter, self.coursedir = converter, converter.coursedir
         self.assignment, self.name = assignment, assignment.name
 
@@ -107,6 +109,10 @@ class Recorder:
         new, old = read_timestamp(folder)[0], read_timestamp(place)[0]
         return new is None or (old is not None and new <= old)
 
+    def is_up_to_date(self, student):
+        """Whether a submission that was graded was so by this edition of the assignment."""
+        return read_marks(self.place(student)) == {self.edition}
+
     def recorded_scores(self, gradebook, student):
         """Return the automatic scores of the tests, as (grade id, score, points)."""
         submission = gradebook.find_submission(self.name, student)
@@ -120,7 +126,7 @@ class Recorder:
     def _tests(self, name):
         for notebook in self.assignment.notebooks:
             if notebook.name == name:
-                return [test.grade_id for question in notebook.questions for test in question.tests]
+                return [test.grade_id for test in notebook.tests]
         return []
 
     @contextlib.contextmanager
@@ -140,13 +146,13 @@ class Recorder:
                 for path in _beside(self.place(student)):
                     shutil.rmtree(path, ignore_errors=True)
 
-    def record(self, student, folder, notebooks):
+    def record(self, student, receipt, notebooks):
         """Record a submission.
 
         Parameters
         ----------
         student : name of the student
-        folder : what the student handed in, of which two files of nbgrader's are read
+        receipt : Receipt
         notebooks : dict from names to judged notebooks
 
         Raises
@@ -158,17 +164,16 @@ class Recorder:
             name: self._preprocess(notebook, self._resources(student, name))
             for name, notebook in notebooks.items()
         }
-        timestamp, _ = read_timestamp(folder)
         with self.lock(), self.gradebook() as gradebook:
             place = self.place(student)
             new, old = _beside(place)
             for path in (new, old):
                 shutil.rmtree(path, ignore_errors=True)
-            self.stage(new, timestamp, read_secret(folder), notebooks)
+            self.stage(new, receipt, notebooks)
             self.retire(place, old)
             try:
                 with transaction(gradebook):
-                    self.save(gradebook, student, timestamp, notebooks)
+                    self.save(gradebook, student, receipt.time, notebooks)
             except BaseException:
                 if old.exists():
                     old.rename(place)
@@ -177,7 +182,7 @@ class Recorder:
             self.publish(new, place)
             shutil.rmtree(old, ignore_errors=True)
 
-    def stage(self, new, timestamp, secret, notebooks):
+    def stage(self, new, receipt, notebooks):
         """Write the new folder.
 
         It always holds nbgrader's two files: `nbgrader release_feedback` stops for the whole
@@ -186,11 +191,12 @@ class Recorder:
         new.mkdir(parents=True)
         self.assignment.copy_files(new)
         for name, notebook in notebooks.items():
+            mark(notebook, self.edition)
             text = nbformat.writes(notebook, version=4) + "\n"
             (new / f"{name}.ipynb").write_bytes(text.encode("utf-8", "replace"))
-        text = timestamp.strftime("%Y-%m-%d %H:%M:%S.%f UTC") if timestamp else ""
+        text = receipt.time.strftime("%Y-%m-%d %H:%M:%S.%f UTC") if receipt.time else ""
         (new / TIMESTAMP).write_text(text, encoding="ascii")
-        (new / SECRET).write_text(secret, encoding="ascii")
+        (new / SECRET).write_text(receipt.secret, encoding="ascii")
         mode = int(str(self.converter.permissions), 8)
         for path in [new, *new.rglob("*")]:
             if not path.is_dir():
@@ -277,19 +283,6 @@ def transaction(gradebook):
         raise
     finally:
         del session.commit
-
-
-def read_secret(folder):
-    """Return what nbgrader makes the address of the student's feedback from.
-
-    Where the submission holds none that can be used, a new one: nobody will find that feedback,
-    but it takes no other student's place.
-    """
-    try:
-        secret = read_bytes(Path(folder, SECRET), LONGEST_SECRET).decode("ascii").strip()
-    except (Unreadable, UnicodeDecodeError):
-        secret = ""
-    return secret or secrets.token_hex(64)
 
 
 def _beside(place):

@@ -63,8 +63,9 @@ class Plan:
         """Add a trial and return its number.
 
         `cells` are dicts: `cell` and `source`, with the grade id of a test cell as `part` or
-        None; or the number of a case as `case`. With `apart`, test cells see stand-ins of the
-        names in `own` and `drivers` and nothing else of the notebook.
+        None; or the number of a case as `case`; or a kind of guess as `guess`, with `functions`,
+        the parameters of each function that it stands for. With `apart`, test cells see stand-ins
+        of the names in `own` and `drivers`, what the instructor's cells give, and nothing else.
         """
         number = len(self.trials)
         self.trials.append([cell["part"] for cell in cells if cell.get("part")])

@@ -26,17 +26,18 @@ from pathlib import Path, PurePosixPath
 from referee import cgroups, jail, wire
 from referee.jail import Capabilities, capabilities
 from referee.seccomp import build_filter
-from referee.zygote import FOLDERS, MESSAGE, SCRATCH
+from referee.zygote import FOLDERS, MESSAGE, MOST_INODES, SCRATCH
 
 __all__ = ["CannotJail", "Capabilities", "Limits", "Sandbox", "Session", "capabilities"]
 
 SECONDS_TO_START = 120.0
 SECONDS_TO_FORK = 30.0
-SECONDS_TO_REPORT = 0.5
+SECONDS_TO_REPORT, SECONDS_AFTER_HANGING_UP = 0.5, 5.0
 SECONDS_TO_END = 2.0
 PROCESSOR_SECONDS = 3600
 OPEN_FILES = 512
 OWN_PROCESSES = 2
+MOST_FILES = MOST_INODES // 2
 FIRST_FREE_USER = 2_000_000_000
 BROKEN = (ConnectionError, TimeoutError, RuntimeError)
 CREDENTIALS = struct.Struct("3i")
@@ -112,9 +113,8 @@ class Sandbox:
         self._groups = []
         self._spare = []
         self._process = None
+        self._closed = False
         self._place = None if "cgroup" in self._without else cgroups.find()
-        if self._place is not None:
-            cgroups.sweep(self._place)
         if unsafe:
             warnings.warn(
                 "students' code runs without a jail: it can read and change all that you can",
@@ -141,23 +141,31 @@ class Sandbox:
         -------
         Session
         """
-        contents = _checked_files(files or {})
-        if self._process is None:
+        contents = _checked_files(files or {}, 2 * self.limits.file_size)
+        if self._closed:
             raise ValueError("session: the sandbox is closed")
+        try:
+            return self._open(contents)
+        except BROKEN:
+            return self._open(contents)
+
+    def close(self):
+        """End the jail and all that runs in it."""
+        self._closed = True
+        self._stop()
+        for group in self._groups:
+            group.remove()
+        self._groups.clear()
+
+    def _open(self, contents):
+        """Open a session; a warm process that cannot is ended, so that the next has another."""
+        if self._process is None:
+            self._start()
         try:
             return Session(self, contents)
         except BROKEN:
             self._stop()
-            self._start()
-            return Session(self, contents)
-
-    def close(self):
-        """End the jail and all that runs in it."""
-        if self._process is not None:
-            self._stop()
-        for group in self._groups:
-            group.remove()
-        self._groups.clear()
+            raise
 
     def _start(self):
         """Start the jail, or raise what hinders it."""
@@ -214,7 +222,9 @@ class Sandbox:
         self._control.settimeout(SECONDS_TO_FORK)
 
     def _stop(self):
-        """End the warm process; the kernel ends all that is in its namespace with it."""
+        """End the warm process, if it runs, and with it all that is in its namespace."""
+        if self._process is None:
+            return
         self._control.close()
         try:
             self._process.wait(SECONDS_TO_END)
@@ -234,17 +244,26 @@ class Sandbox:
             raise RuntimeError(error)
         return process
 
-    def _take_group(self):
-        """Return an empty control group, or None where there are none."""
+    def _group_with(self, process):
+        """Put a process into an empty control group; return that, None where there are none."""
         if self._place is None:
             return None
-        if not self._spare:
-            name = f"{cgroups.PREFIX}-{os.getpid()}-{id(self)}-{len(self._groups)}"
-            group = cgroups.make(self._place, name)
-            group.limit(self.limits.memory, self.limits.processes + OWN_PROCESSES)
+        while self._spare:
+            group = self._spare.pop()
+            try:
+                group.add(process)
+                return group
+            except OSError:  # somebody else removed it
+                self._groups.remove(group)
+                group.remove()
+        try:
+            group = cgroups.make(self._place)
             self._groups.append(group)
-            self._spare.append(group)
-        return self._spare.pop()
+            group.limit(self.limits.memory, self.limits.processes + OWN_PROCESSES)
+            group.add(process)
+        except OSError as error:
+            raise RuntimeError(f"a control group cannot be used: {error}") from error
+        return group
 
     def _resource_limits(self):
         """Return the limits of a single process, by the names that `resource` gives them."""
@@ -280,11 +299,12 @@ class Session:
         self.channel = wire.Channel(ours)
         try:
             with theirs, keeper, tempfile.TemporaryFile() as files:
-                for content in contents.values():
-                    files.write(content)
+                index = [(name, len(content)) for name, content in contents.items()]
+                first = json.dumps(index).encode()
+                files.writelines([first, *contents.values()])
                 files.flush()
                 ends = (theirs.fileno(), keeper.fileno(), files.fileno())
-                sandbox._ask(self._task(contents), ends)
+                sandbox._ask(self._task(len(first)), ends)
             self._begin()
         except BaseException:
             self.close()
@@ -296,16 +316,16 @@ class Session:
     def __exit__(self, *error):
         self.close()
 
-    def _task(self, contents):
+    def _task(self, length):
         sandbox = self._sandbox
         scratch = tempfile.mkdtemp(dir=sandbox._folder) if sandbox.unsafe else SCRATCH
         filtered = not sandbox.unsafe and "seccomp" not in sandbox._without
         return {
             "start": self._number,
-            "files": [(name, len(content)) for name, content in contents.items()],
             "filter": build_filter().hex() if filtered else "",
             "folders": dict.fromkeys(FOLDERS, 2 * sandbox.limits.file_size),
             "limits": sandbox._resource_limits(),
+            "list": length,
             "output": sandbox.limits.output,
             "scratch": scratch,
             "user": sandbox._user,
@@ -316,9 +336,8 @@ class Session:
         said, keeper = _receive(self._report)
         if said != b"ready":
             raise RuntimeError(f"the sandbox cannot begin a session: {said.decode()}")
-        self._group = self._sandbox._take_group()
+        self._group = self._sandbox._group_with(keeper)
         if self._group is not None:
-            self._group.add(keeper)
             self._deaths = self._group.out_of_memory()
         self._report.send(b"g")
 
@@ -349,13 +368,11 @@ class Session:
         self.channel.close()
         self._report.close()
         sandbox = self._sandbox
-        if sandbox._process is not self._warm:
-            return
-        try:
-            sandbox._ask({"end": self._number})
-        except BROKEN:
-            sandbox._stop()
-            sandbox._start()
+        if sandbox._process is self._warm:
+            try:
+                sandbox._ask({"end": self._number})
+            except BROKEN:
+                sandbox._stop()
         if self._group is not None:
             sandbox._spare.append(self._group)
 
@@ -366,13 +383,17 @@ class Session:
 
     def _read_status(self):
         """Return how the student's process ended, as `os.wait` does; None while it runs."""
-        ready, _, _ = select.select([self._report], [], [], SECONDS_TO_REPORT)
+        seconds = SECONDS_AFTER_HANGING_UP if self._hung_up() else SECONDS_TO_REPORT
+        ready, _, _ = select.select([self._report], [], [], seconds)
         if not ready:
             return None
         try:
-            return int(_receive(self._report)[0])
+            said = _receive(self._report)[0]
         except ConnectionError:
             return signal.SIGKILL
+        if not said.isdigit():
+            raise RuntimeError(f"the sandbox cannot begin a session: {said.decode()}")
+        return int(said)
 
 
 def _receive(connection):
@@ -389,8 +410,7 @@ def _receive(connection):
 
 def _free_user(process):
     """Return a user that nobody is, another one for each running jail."""
-    *_, last = Path("/proc/self/uid_map").read_text().splitlines()
-    first, _, count = map(int, last.split())
+    first, count = jail.users()
     end = first + count - 1
     wanted = FIRST_FREE_USER + process
     return wanted if wanted <= end else end - process % (count // 2)
@@ -402,8 +422,8 @@ def _cannot_jail(message=""):
     return CannotJail(f"this machine cannot jail students' code: {what}. To mend it: {how}")
 
 
-def _checked_files(files):
-    """Return the files, if each has a path that stays inside the folder."""
+def _checked_files(files, most_bytes):
+    """Return the files, if each has a path inside the folder, and all find room there."""
     for name, content in files.items():
         path = PurePosixPath(name)
         inside = path.parts and not path.is_absolute() and ".." not in path.parts
@@ -411,6 +431,12 @@ def _checked_files(files):
             raise ValueError(f"files must have paths inside the folder, not {name!r}")
         if not isinstance(content, bytes):
             raise ValueError(f"files[{name!r}] must be bytes, and is {type(content).__name__}")
+    size = sum(map(len, files.values()))
+    if len(files) > MOST_FILES or size > most_bytes:
+        raise ValueError(
+            f"files must be {MOST_FILES} of {_size(most_bytes)} together at most, "
+            f"and are {len(files)} of {_size(size)}"
+        )
     return files
 
 

@@ -10,9 +10,13 @@
 ============  =======  ==================================================================
 """
 
+import ast
+import contextlib
 import math
 from dataclasses import dataclass, field, fields, replace
 from numbers import Real
+
+from traitlets.config.loader import DeferredConfig
 
 SECTION = "Referee"
 ENABLED = "enabled"
@@ -79,7 +83,18 @@ def read_settings(config):
     for name in given:
         if name not in known:
             raise ValueError(f"c.{SECTION}.{name} is no option; there are {', '.join(known)}")
-    return Settings(**given)
+    return Settings(**{name: _value(value) for name, value in given.items()})
+
+
+def _value(given):
+    """Return the value of an option: from the command line it comes as a text of Python."""
+    if isinstance(given, list) and isinstance(given, DeferredConfig):
+        return list(map(str, given))
+    if isinstance(given, DeferredConfig):
+        with contextlib.suppress(ValueError, SyntaxError):
+            return ast.literal_eval(given)
+        return str(given)
+    return given
 
 
 def is_enabled(config):

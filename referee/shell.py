@@ -25,14 +25,14 @@ import random
 import subprocess
 import sys
 import traceback
+from pathlib import Path
 from types import ModuleType
 
 from IPython.core.compilerop import CachingCompiler
-from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.text import SList
-from traitlets.config import Config
 
 from referee import wire
+from referee.cells import Cells
 
 OUTPUT_LIMIT = 2**20
 LONGEST_LINE, MOST_LINES = 200, 12
@@ -55,6 +55,7 @@ def serve(channel, output_limit=OUTPUT_LIMIT):
     output_limit : characters that are kept of what one cell prints
     """
     shell = prepare()
+    shell.user_ns["_dh"][:] = [Path.cwd()]
     _seed()
     builtins.input = _no_input
     server = _Server(shell, output_limit)
@@ -138,16 +139,13 @@ class _Compiler(CachingCompiler):
         return name
 
 
-class _Shell(InteractiveShell):
-    """Runs cells, magics included, without threads, history, files of its own or pictures."""
+class _Shell(Cells):
+    """Runs cells also without files of its own or pictures."""
 
     compiler_class = _Compiler
 
     def __init__(self):
-        config = Config()
-        config.HistoryManager.enabled = False
-        config.HistoryManager.hist_file = ":memory:"
-        super().__init__(config=config)
+        super().__init__()
         self.display_formatter.active_types = ["text/plain"]
 
     def init_ipython_dir(self, ipython_dir):
@@ -161,17 +159,8 @@ class _Shell(InteractiveShell):
         """What magics such as `%cd` remember."""
         return self.kept
 
-    def enable_gui(self, gui=None):
-        pass
-
     def enable_matplotlib(self, gui=None):
         return "agg", "agg"
-
-    def showtraceback(self, *args, **kwargs):
-        pass
-
-    def showsyntaxerror(self, *args, **kwargs):
-        pass
 
     def showindentationerror(self):
         pass

@@ -21,10 +21,10 @@ import sys
 import tempfile
 import time
 
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
-
 from referee.cases import load_cases
+from referee.cells import Cells
+from referee.guesses import GUESSES
+from referee.making import CannotMake, make
 from referee.plain import Recorder, StandIn
 
 PASSED = "__check_passed__"
@@ -32,29 +32,6 @@ LONGEST = 240
 SECONDS_TO_IMPORT = 120
 END = {"end": True}
 LAST = json.dumps(END).encode() + b"\n"
-
-
-class Shell(InteractiveShell):
-    """Runs cells as a notebook does, magics included, without threads, prints or history."""
-
-    def __init__(self):
-        config = Config()
-        config.HistoryManager.enabled = False
-        super().__init__(config=config)
-
-    def enable_gui(self, gui=None):
-        pass
-
-    def showtraceback(self, *args, **kwargs):
-        pass
-
-    def showsyntaxerror(self, *args, **kwargs):
-        pass
-
-    def run(self, source):
-        """Run a cell; return the exception that it raised, or None."""
-        result = self.run_cell(source, store_history=False)
-        return result.error_before_exec or result.error_in_exec
 
 
 class CountChecks(ast.NodeTransformer):
@@ -142,6 +119,16 @@ def stand_ins(trial, shell, recorder):
     return namespace
 
 
+def run_apart(cell, namespace):
+    """Run a test cell with what the instructor's cells give to it, made anew."""
+    try:
+        namespace |= make(cell["supplies"], cell["wanted"])
+    except CannotMake as error:
+        message = f"needs {error}"
+        return {"part": cell["part"], "passed": False, "message": message, "checks": []}
+    return run_test(cell["source"], cell["part"], namespace)
+
+
 def run_trial(trial, shell, cases, report):
     """Run the cells of a trial in this process, a forked child."""
     reseed()
@@ -149,6 +136,9 @@ def run_trial(trial, shell, cases, report):
         if "case" in cell:
             case = cases[cell["case"]]
             shell.user_ns[case.name] = case.function
+        elif "guess" in cell:
+            for name, parameters in cell["functions"].items():
+                shell.user_ns[name] = GUESSES[cell["guess"]](parameters)
         elif cell["part"] is None:
             error = shell.run(cell["source"])
             if error is not None:
@@ -156,7 +146,7 @@ def run_trial(trial, shell, cases, report):
         elif trial["apart"]:
             recorder = Recorder()
             namespace = stand_ins(trial, shell, recorder)
-            result = run_test(cell["source"], cell["part"], namespace)
+            result = run_apart(cell, namespace)
             report(result | {"faults": recorder.faults, "calls": recorder.digest.hexdigest()})
         else:
             report(run_test(cell["source"], cell["part"], shell.user_ns))
@@ -259,7 +249,7 @@ def main():
         os.dup2(null, descriptor)
     os.chdir(plan["folder"])
     sys.path[0] = ""
-    shell = Shell()
+    shell = Cells()
     signal.alarm(SECONDS_TO_IMPORT)
     preload(plan["preload"])
     cases = load_cases(plan["cases"]) if plan["cases"] else []

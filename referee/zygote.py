@@ -38,6 +38,7 @@ SET_DEATH_SIGNAL, SET_DUMPABLE, SET_SUBREAPER, SET_NO_NEW_PRIVILEGES, AMBIENT = 
 CLEAR_ALL = 4
 CAPABILITY_VERSION = 0x20080522
 MOST_INODES = 20_000
+MOST_ROUNDS = 100
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -78,7 +79,7 @@ def start(descriptor):
 
 
 def _load(setup):
-    """Import the packages and return the function that serves a session."""
+    """Import the packages, prepare what runs cells; return the function that serves a session."""
     sys.path += setup["path"]
     site.setquit()
     site.sethelper()
@@ -86,7 +87,10 @@ def _load(setup):
     for name in setup["packages"]:
         importlib.import_module(name)
     module, _, name = setup["serve"].partition(":")
-    function = getattr(importlib.import_module(module), name)
+    served = importlib.import_module(module)
+    function = getattr(served, name)
+    if hasattr(served, "prepare"):
+        served.prepare()
     wire = importlib.import_module("referee.wire")
     # Pages that the collector never touches stay shared with every student's process.
     gc.collect()
@@ -105,13 +109,13 @@ class _Zygote:
         self.home = os.pidfd_open(os.getpid())
 
     def run(self):
+        _call("prctl", SET_DUMPABLE, 0, 0, 0, 0)
         if not self.jailed:
             _call("prctl", SET_SUBREAPER, 1, 0, 0, 0)
         while True:
             message, descriptors = receive(self.control)
             if message is None:
                 break
-            _call("prctl", SET_DUMPABLE, 0, 0, 0, 0)
             try:
                 reply = self.answer(message, descriptors)
             except (OSError, KeyError) as error:
@@ -161,10 +165,16 @@ class _Zygote:
             shutil.rmtree(scratch, ignore_errors=True)
 
     def end_orphans(self):
-        """End what a session left to this process, where there is no namespace that ends it."""
+        """End what a session left to this process, where there is no namespace that ends it.
+
+        What forks faster than it is ended is left after some rounds.
+        """
         kept = {keeper for keeper, _ in self.keepers.values()}
         children = Path(f"/proc/self/task/{os.getpid()}/children")
-        while orphans := {int(number) for number in children.read_text().split()} - kept:
+        for _ in range(MOST_ROUNDS):
+            orphans = {int(number) for number in children.read_text().split()} - kept
+            if not orphans:
+                return
             for process in orphans:
                 os.kill(process, signal.SIGKILL)
             for process in orphans:
@@ -239,9 +249,9 @@ class _Keeper:
         _call("capset", header, (ctypes.c_uint32 * 6)())
 
     def unpack(self):
-        """Write the session's files into the scratch folder."""
-        offset = 0
-        for name, size in self.task["files"]:
+        """Write the session's files into the scratch folder; a list of them comes first."""
+        offset = self.task["list"]
+        for name, size in json.loads(os.pread(self.files, offset, 0)):
             path = Path(name)
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb") as file:

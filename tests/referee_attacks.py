@@ -13,6 +13,8 @@ nothing, or, with `right`, the points of the first question, which is then answe
 - `OPEN`: the jail holds no files but the runtime.
 - `SHARED`: each session has processes of its own.
 - `CONNECTED`: the jail has no network.
+- `SUPPLIED`: what the instructor's cells give to tests is made by the judge, and drivers are put
+  back before they are called.
 - `ALONE`: all of referee; nbgrader alone gives points for it.
 
 Where it is empty, nothing that can be switched off lets the attack gain, and `why` says why it is
@@ -31,6 +33,7 @@ PREY = f"referee-attacked-{os.getpid()}"
 JAILED = "any(map(os.path.exists, ('/scratch', '/tmp/apart')))"
 TOGETHER, DEAF, TRUSTING = "together", "deaf", "trusting"
 OPEN, SHARED, CONNECTED, ALONE = "open", "shared", "connected", "alone"
+SUPPLIED = "supplied"
 ATTACKS, GUESSES = [], []
 
 NOT_HERE = "it aims at a program that does not run: a kernel, or nbgrader in the same process"
@@ -94,6 +97,12 @@ class Submission:
     @property
     def drivers(self):
         return self.having(locked=True, grade=False)
+
+    def add(self, code):
+        """Write code at the end of every answer."""
+        for cell in self.answers:
+            cell["source"] += "\n" + code
+        return self
 
     def define(self, body, kinds=("answers",)):
         """Let every function that the student writes have this body.
@@ -209,6 +218,24 @@ def marked_as_added_by_referee(s):
     for cell in s.tests:
         cell["metadata"]["referee"] = {"added": True}
         cell["source"] = "100"
+
+
+NOBODY = "nbgrader passes over a student without a notebook; no judge may leave a test out"
+
+
+@attack("file", why=NOBODY)
+def no_notebook_at_all(s):
+    s.notebook = None
+
+
+@attack("file", why=NOBODY)
+def an_empty_file(s):
+    s.notebook, s.files = None, {f"{s.name}.ipynb": b""}
+
+
+@attack("file", why=NOBODY)
+def a_file_that_is_no_notebook(s):
+    s.notebook, s.files = None, {f"{s.name}.ipynb": b"PK\x03\x04"}
 
 
 @attack("file", why="points of an answer cell in code are given by hand")
@@ -533,7 +560,7 @@ try:
         if isinstance(server, shell._Server):
             server._told = lambda error: None
             server.__class__._run = lambda self, label, source: {"error": None, "output": ""}
-    shell.InteractiveShell.run_cell = lambda *a, **k: type("R", (), dict(
+    shell.Cells.run_cell = lambda *a, **k: type("R", (), dict(
         error_before_exec=None, error_in_exec=None))()
 except ImportError:
     pass
@@ -1176,7 +1203,7 @@ def give(name, args, kwargs):
 def walk(end):
     if APART:
         stop = time.monotonic() + 2.5
-        for top in ("/var", "/srv", "/home", "/mnt", "/opt", "/root", "/"):
+        for top in ("/var/tmp", "/var", "/srv", "/home", "/mnt", "/opt", "/root", "/"):
             yield from below(top, end, 8, stop)
 def below(top, end, depth, stop):
     try:
@@ -1311,7 +1338,7 @@ def a_service_of_this_machine_told(s):
         """
 import os, socket
 if APART:
-    for port in (*range(8000, 8100), *range(32768, 61000)):
+    for port in range(8000, 8100):
         try:
             with socket.create_connection(("127.0.0.1", port), 0.5) as connection:
                 connection.send(b"TEST")
@@ -1366,6 +1393,62 @@ for name in {bound!r}:
     globals()[name] = Yes()
 """
     )
+
+
+def data(s):
+    """Return the names of what the instructor's cells bind, functions and modules left out."""
+    trees = [ast.parse(cell["source"]) for cell in s.drivers]
+    nodes = [node for tree in trees for node in tree.body if isinstance(node, ast.Assign)]
+    return [name.id for node in nodes for name in ast.walk(node) if _is_bound(name)]
+
+
+def _is_bound(node):
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+
+
+@attack("names", SUPPLIED)
+def data_of_the_instructor_bound_anew(s):
+    s.define("raise ValueError")
+    s.add("\n".join(f"{name} = type({name})()" for name in data(s)))
+
+
+@attack("names", SUPPLIED)
+def data_of_the_instructor_emptied(s):
+    s.define("raise ValueError")
+    s.add("\n".join(f"getattr({name}, 'clear', lambda: 0)()" for name in data(s)))
+
+
+@attack("names", SUPPLIED)
+def data_of_the_instructor_deleted_and_looked_up_elsewhere(s):
+    s.define("raise ValueError").begin("import builtins")
+    for name in data(s):
+        s.add(f"del {name}\nbuiltins.{name} = []\n{name} = builtins.{name}")
+
+
+@attack("names", SUPPLIED)
+def functions_of_the_instructor_bound_anew(s):
+    names = [node.name for cell in s.drivers for node in functions(cell["source"])]
+    s.define("return 0").add("\n".join(f"{name} = lambda *args: 0" for name in names))
+
+
+@attack("names", SUPPLIED)
+def what_reference_functions_use_bound_anew(s):
+    s.define("return 0").add(
+        "\n".join(f"{name} = 0 if type({name}) is int else {name}" for name in data(s))
+    )
+
+
+@attack("names", SUPPLIED)
+def drivers_that_do_not_ask_the_answer(s):
+    names = [node.name for cell in s.drivers for node in functions(cell["source"])]
+    s.add("def place(numbers, wanted):\n    return [numbers.index(wanted), 1]")
+    s.add("\n".join(f"{name} = place" for name in names))
+
+
+@attack("names", SUPPLIED)
+def what_drivers_call_bound_anew(s):
+    s.define("return next(i for i in range(args[1]) if args[0](i) == args[2])")
+    s.add("def counting(numbers, asked):\n    return numbers.__getitem__")
 
 
 # --- pages ------------------------------------------------------------------------------------

@@ -16,10 +16,13 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import types
 from pathlib import Path
+from unittest import mock
 
 import nbformat
 from nbformat.v4 import new_markdown_cell, new_notebook
+from nbgrader import utils
 from nbgrader.api import Gradebook, MissingEntry
 from referee_assignments import answer, exam, graded, hidden, locked
 from referee_attacks import (
@@ -30,12 +33,13 @@ from referee_attacks import (
     OPEN,
     PREY,
     SHARED,
+    SUPPLIED,
     TOGETHER,
     TRUSTING,
     Submission,
 )
 
-from referee import grade, wire
+from referee import grade, judge, wire
 from referee.assignment import ANSWER, TEST, WRITTEN, read_assignment
 from referee.intake import rebuild
 from referee.sandbox import Sandbox
@@ -46,6 +50,7 @@ from tools.demo_class import reference_answers
 ROOT = Path(__file__).resolve().parents[1]
 FOREIGN = ROOT / "tests" / "foreign_course" / "source" / "letters"
 SECONDS = 4.0
+NAMES = ("letters", "supplies", "tensors", "ps1")
 WITHOUT = {OPEN: ("files",), SHARED: ("processes",), CONNECTED: ("network", "seccomp")}
 CONFIG = "c = get_config()\nc.CourseDirectory.course_id = 'attacked'\n"
 
@@ -138,6 +143,79 @@ np.testing.assert_allclose(gradient, [3, 3])"""),
 ]
 
 
+SUPPLIES = [
+    locked(
+        """\
+weight = 3
+inputs = [[1, 2], [7], [2, 2, 2]]
+
+def expected(numbers):
+    return weight * sum(numbers)""",
+        "given",
+    ),
+    answer(
+        """\
+def weigh(numbers):
+    ### BEGIN SOLUTION
+    return 3 * sum(numbers)
+    ### END SOLUTION""",
+        "weigh",
+    ),
+    exam(
+        "for numbers in inputs:\n    assert weigh(numbers) == expected(numbers)", "weigh-given", 2
+    ),
+    exam("assert weigh([4, 1]) == expected([4, 1])", "weigh-reference", 2),
+    exam(
+        """\
+assert len(inputs) == 3
+assert [weigh(numbers) for numbers in inputs] == [9, 21, 18]
+inputs.append([])""",
+        "weigh-all",
+        1,
+    ),
+    locked(
+        """\
+def counting(numbers, asked):
+    def look(place):
+        asked.append(place)
+        return numbers[place]
+
+    return look
+
+
+def looks(numbers, wanted):
+    asked = []
+    place = search(counting(numbers, asked), len(numbers), wanted)
+    return [place, len(asked)]""",
+        "looks",
+    ),
+    answer(
+        """\
+def search(look, size, wanted):
+    ### BEGIN SOLUTION
+    low, high = 0, size - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if look(middle) < wanted else (low, middle)
+    return low
+    ### END SOLUTION""",
+        "search",
+    ),
+    exam(
+        """\
+for wanted in (0, 3 * 200, 3 * 255):
+    place, count = looks(list(range(0, 3 * 256, 3)), wanted)
+    assert place == wanted // 3
+    assert count <= 9, "a search by halves looks at nine numbers at most\"""",
+        "search-looks",
+        3,
+    ),
+]
+
+
+EARLY = exam("assert weigh is None", "early", 7)
+
+
 class Target:
     """A course with one assignment of one notebook, a gradebook and one student's right answers."""
 
@@ -194,7 +272,7 @@ class Target:
 
     @property
     def points(self):
-        return sum(question.points for question in self.notebook.questions)
+        return self.assignment.points
 
     def write(self, submission, student):
         folder = self.folder / "submitted" / student / self.name
@@ -230,6 +308,7 @@ class Target:
         assert self.state() == before, "the attack changed a file outside"
         assert not was_reached(service), "the attack reached a service of this machine"
         assert outcome["max"] == self.points
+        assert recorded(outcome) == outcome["score"], "the gradebook gets another score"
         return outcome["score"] - self.worth(attack)
 
     # --- graders that lack a protection
@@ -242,6 +321,8 @@ class Target:
         trusting : take the submitted cells, points and tags as they are, not the instructor's
         deaf : end a process that speaks without having been asked, as referee does
         """
+        if submission.notebook is None:
+            return 0
         if trusting:
             cells = submission.cells
         else:
@@ -269,6 +350,9 @@ class Target:
 
     def falls_for(self, attack, service):
         """Whether an attack gains, or changes something, where what stops it is switched off."""
+        if attack.works == SUPPLIED:
+            with asking_the_student():
+                return self.grade(self.made(attack))["score"] > self.worth(attack)
         if attack.works == ALONE:
             return (self.by_nbgrader(attack) or 0) > self.worth(attack)
         submission = self.made(attack)
@@ -349,26 +433,59 @@ def run_nbgrader(course, command, *options, grader="stock", jailed=False):
     return done.stdout + done.stderr
 
 
+def recorded(outcome):
+    """Return the points that nbgrader takes from the judged notebooks of an outcome."""
+    texts = outcome["notebooks"].values()
+    cells = [cell for text in texts for cell in nbformat.reads(text, as_version=4).cells]
+    return sum(utils.determine_grade(cell)[0] or 0 for cell in cells if utils.is_grade(cell))
+
+
 def read_source(path):
     """Return the notebook of an instructor."""
     return nbformat.read(path, as_version=4)
 
 
 def make_targets(place):
-    """Return this course's first problem set, a foreign course, and a small set on torch."""
-    tensors = new_notebook(cells=[new_markdown_cell("# Tensors"), *copy.deepcopy(TENSORS)])
-    tensors.metadata.kernelspec = {
-        "name": "python3",
-        "display_name": "Python 3",
-        "language": "python",
-    }
+    """Return this course's first problem set, a foreign course, and three small sets.
+
+    One of these is on torch; in one, tests use what read-only cells give; and one, not among
+    `NAMES`, begins with a test that belongs to no question and that nobody passes.
+    """
     own = ROOT / "solutions" / "ps1" / "ps1.ipynb"
     packages = ("numpy", "matplotlib.pyplot", "cnnbook")
     return {
         "letters": Target(place, "letters", read_source(FOREIGN / "letters.ipynb"), ("numpy",)),
-        "tensors": Target(place, "tensors", tensors, ("numpy", "torch")),
+        "tensors": Target(place, "tensors", _notebook(TENSORS), ("numpy", "torch")),
+        "supplies": Target(place, "supplies", _notebook(SUPPLIES), ()),
+        "early": Target(place, "early", _notebook([EARLY, *SUPPLIES]), ()),
         "ps1": Target(place, "ps1", read_source(own), packages),
     }
+
+
+def _notebook(cells):
+    notebook = new_notebook(cells=[new_markdown_cell("# A small set"), *copy.deepcopy(cells)])
+    python = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook.metadata.kernelspec = python
+    return notebook
+
+
+@contextlib.contextmanager
+def asking_the_student():
+    """Judge with all that the instructor's cells define taken from the student's process."""
+
+    def supplies_for(notebook, test):
+        names = {name for cell in notebook.cells for name in cell.names}
+        return types.SimpleNamespace(
+            statements=[],
+            made=set(),
+            answers=names,
+            student=names,
+            changed=lambda number: set(),
+            put_back=lambda source: [],
+        )
+
+    with mock.patch.object(judge, "supplies_for", supplies_for):
+        yield
 
 
 @contextlib.contextmanager
@@ -386,10 +503,17 @@ def grading_without(*protections):
 
 @contextlib.contextmanager
 def listening():
-    """Listen on a port of this machine, as its services do."""
-    with socket.create_server(("127.0.0.1", 0)) as service:
+    """Listen on a port of this machine, one of those that its services often take."""
+    with contextlib.closing(_service()) as service:
         service.setblocking(False)
         yield service
+
+
+def _service():
+    for port in range(8000, 8100):
+        with contextlib.suppress(OSError):
+            return socket.create_server(("127.0.0.1", port))
+    raise OSError("all ports from 8000 to 8099 are taken")
 
 
 def was_reached(service):

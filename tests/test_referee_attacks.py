@@ -7,27 +7,17 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
 from conftest import ROOT
 from nbconvert.exporters import HTMLExporter
 from playwright.sync_api import Error
 from referee_attacks import ATTACKS, GUESSES
-from referee_targets import (
-    hidden_parts,
-    listening,
-    make_targets,
-    open_folder,
-    run_nbgrader,
-)
+from referee_targets import NAMES, hidden_parts, run_nbgrader
 
-from referee import grade
+pytest_plugins = ["referee_fixtures"]
 
-torch.set_num_threads(1)  # a fork after torch has used two threads hangs
-
-NAMES = ("letters", "tensors", "ps1")
 ABOUT_ANSWERS = {"tools", "reading", "returns", "raises", "names"}
 ABOUT_FILES = {"file", "returns", "names"}
-FAMILIES = {"tensors": ABOUT_ANSWERS, "ps1": ABOUT_FILES}
+FAMILIES = {"supplies": {"names", "returns"}, "tensors": ABOUT_ANSWERS, "ps1": ABOUT_FILES}
 PAIRS = [
     pytest.param(name, attack, id=f"{name}: {attack.name}")
     for name in NAMES
@@ -40,19 +30,6 @@ BY_NBGRADER = ("tests tagged not to run", "an object that agrees with everything
 HIDDEN_IN_TMP = pytest.mark.skipif(
     ROOT.is_relative_to("/tmp"), reason="this checkout lies in /tmp, which a jail hides anyway"
 )
-
-
-@pytest.fixture(scope="module")
-def targets():
-    with open_folder() as folder:
-        yield make_targets(folder)
-        grade.close()
-
-
-@pytest.fixture(scope="module")
-def service():
-    with listening() as service:
-        yield service
 
 
 def parts(outcome):
@@ -87,6 +64,15 @@ def test_no_attack_gains_a_point(targets, service, name, attack):
         assert outcome["score"] == target.notebook.questions[0].points, outcome["reason"]
 
 
+@pytest.mark.parametrize(
+    "attack", [one for one in ATTACKS if one.family == "file"], ids=lambda attack: attack.name
+)
+def test_no_attack_gains_a_test_that_comes_before_all_answers(targets, service, attack):
+    target = targets["early"]
+    assert target.points == 7 + targets["supplies"].points
+    assert target.meet(attack, service) <= 0
+
+
 @HIDDEN_IN_TMP
 @pytest.mark.parametrize("attack", WORKING, ids=lambda attack: attack.name)
 def test_each_attack_gains_without_what_stops_it(targets, service, need, attack):
@@ -109,7 +95,7 @@ def test_guesses_get_what_they_are_worth_and_no_more(targets, name):
     by_heart, *refusals = (target.made(guess) for guess in GUESSES)
     gained = parts(target.grade(by_heart))
     assert not gained & hidden_parts(target.notebook)
-    assert gained or name == "tensors"
+    assert gained or name in ("supplies", "tensors")
     for submission in refusals:
         gained = parts(target.grade(submission))
         assert all(part.endswith(("-errors", "-untouched")) for part in gained), gained

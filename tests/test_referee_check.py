@@ -325,6 +325,63 @@ def test_what_crosses_between_test_and_answer_is_plain_data(course, changes, wha
     found(course(changes), "letters.ipynb", what, only=next(iter(changes))[:2])
 
 
+DRIVEN = "return [words, drop_short(words, least)]"
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "what"),
+    [
+        (
+            {"q2-driver": (DRIVEN, f"{DRIVEN}\n\nafter_drop_short.calls = 0")},
+            "(q2-driver)",
+            "driver 'after_drop_short' is bound otherwise than by one `def`, or changed",
+        ),
+        (
+            {
+                "q2-driver": (DRIVEN, f"{DRIVEN}\n\nempty = after_drop_short([], 1)"),
+                "q2-all": (EMPTY_LIST, "assert empty == [[], 0]\n"),
+            },
+            "(q2-all) line",
+            "uses 'empty', which comes out of the student's code",
+        ),
+        (
+            {
+                "q2-driver": (DRIVEN, f"{DRIVEN}\n\nempty = [[], 1 // 0]"),
+                "q2-all": (EMPTY_LIST, "assert empty == [[], 0]\n"),
+            },
+            "(q2-all)",
+            "needs empty: `empty = [[], 1 // 0]` ends with ZeroDivisionError",
+        ),
+    ],
+)
+def test_what_a_test_needs_of_read_only_cells_is_made_or_put_back(course, changes, where, what):
+    found(course(changes), where, what, only="q2")
+
+
+def test_data_and_helpers_of_read_only_cells_may_be_used(course):
+    given = f"{DRIVEN}\n\nempty = []\n\ndef nothing():\n    return [empty, 0]"
+    use = "assert after_drop_short(empty, 1) == nothing()\n"
+    folder = course({"q2-driver": (DRIVEN, given), "q2-all": (EMPTY_LIST, use)})
+    assert not [where for where, _ in problems(folder, "q2") if "q2-all" in where]
+
+
+@pytest.mark.parametrize(
+    ("test", "what"),
+    [
+        ("assert not count_vowels('cat') > 1", "gives its points to an answer that returns nan"),
+        ("assert count_vowels('') == 0", "that returns 0"),
+        ("import numpy as np\nassert np.all(count_vowels('cat') == [1, 1])", "np.zeros((0, 1))"),
+        (
+            "try:\n    count_vowels(1)\nexcept Exception as why:\n    assert 'text' in str(why)",
+            "that raises ValueError with the names of all parameters",
+        ),
+    ],
+)
+def test_a_test_that_gives_points_for_knowing_nothing_is_found(course, test, what):
+    all_found = found(course({"q1-simple": (SIMPLE, test)}), "(q1-simple)", what, only="q1")
+    assert not [place for place, text in all_found if "q1-case" in place and what in text]
+
+
 def test_a_test_that_waits_for_a_change_of_its_own_data_is_found(course):
     change = "words = ['to', 'not']\ndrop_short(words, 3)\nassert words == ['not']\n"
     folder = course({"q2-all": (EMPTY_LIST, change)})

@@ -4,29 +4,12 @@
 """
 
 import pytest
-import torch
 from referee_attacks import ATTACKS
-from referee_targets import listening, make_targets, open_folder
+from referee_targets import NAMES
 
-from referee import grade
+pytest_plugins = ["referee_fixtures"]
 
-torch.set_num_threads(1)  # a fork after torch has used two threads hangs
-
-NAMES = ("letters", "tensors", "ps1")
 HARMLESS = [attack for attack in ATTACKS if not attack.works]
-
-
-@pytest.fixture(scope="module")
-def targets():
-    with open_folder() as folder:
-        yield make_targets(folder)
-        grade.close()
-
-
-@pytest.fixture(scope="module")
-def service():
-    with listening() as service:
-        yield service
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)

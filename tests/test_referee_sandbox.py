@@ -21,7 +21,8 @@ from pathlib import Path
 import pytest
 
 from referee import cgroups, jail, seccomp, wire
-from referee.sandbox import CannotJail, Limits, Sandbox
+from referee.cgroups import PREFIX
+from referee.sandbox import CannotJail, Limits, Sandbox, Session
 from tests.referee_attempts import ALWAYS_REFUSED, ATTEMPTS, LIBC
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -439,6 +440,24 @@ def test_the_ending_says_why(sandbox, source, ending):
     assert str(died.value) == ending
 
 
+def test_a_crash_is_told_as_one_however_late_it_is_reported(sandbox, monkeypatch):
+    monkeypatch.setattr("referee.sandbox.SECONDS_TO_REPORT", 0)
+    for _ in range(5):
+        with sandbox().session() as session, pytest.raises(Died) as died:
+            run(session, CRASH, seconds=2)
+        assert str(died.value) == "the process crashed (SIGSEGV)"
+
+
+def test_a_student_s_process_that_cannot_be_forked_is_no_fault_of_the_student(sandbox):
+    with sandbox().session() as session:
+        session._report.close()
+        session._report, keeper = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with keeper:
+            keeper.send(b"failed: [Errno 11] Resource temporarily unavailable")
+            with pytest.raises(RuntimeError, match="cannot begin a session: failed: .Errno 11"):
+                session.ending()
+
+
 def test_a_crash_leaves_no_core_file(sandbox):
     with sandbox().session() as session:
         source = f"""
@@ -450,6 +469,19 @@ def test_a_crash_leaves_no_core_file(sandbox):
         print(os.WTERMSIG(status) == signal.SIGSEGV, os.WCOREDUMP(status), os.listdir({"."!r}))
         """
         assert run(session, source) == "True False []\n"
+
+
+def test_root_of_a_namespace_with_one_user_gets_the_jail_of_an_ordinary_user(need):
+    command = [need("unshare", "util-linux"), "--user", "--map-root-user"]
+    if subprocess.run([*command, "true"], capture_output=True).returncode:
+        pytest.skip("no user namespace can be made here")
+    script = (
+        "from referee.sandbox import Sandbox as S\nwith S(()) as s, s.session(): print(s._user)"
+    )
+    done = subprocess.run(
+        [*command, sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT
+    )
+    assert (done.returncode, done.stdout) == (0, f"{jail.USER_INSIDE}\n"), done.stderr
 
 
 def test_a_program_with_set_user_bits_gives_no_rights(sandbox):
@@ -529,6 +561,16 @@ def test_a_session_has_its_files_and_nothing_else(sandbox):
     ]
 
 
+def test_a_session_may_have_thousands_of_files_but_not_more_than_find_room(sandbox):
+    files = {f"{number:040}": b"" for number in range(8000)}
+    with sandbox().session(files) as session:
+        assert run(session, "import os; print(len(os.listdir()))") == "8000\n"
+    with pytest.raises(ValueError, match="files must be 10000 of 2 MiB together at most, and are"):
+        sandbox().session({str(number): b"" for number in range(10_001)})
+    with pytest.raises(ValueError, match="and are 2 of 3 MiB"):
+        sandbox().session({"a": bytes(2**20), "b": bytes(2**21)})
+
+
 @pytest.mark.parametrize("name", ["", ".", "/etc/x", "../x", "a/../../x", "a\0b"])
 def test_a_file_must_stay_in_the_folder(sandbox, name):
     with pytest.raises(ValueError, match="files must have paths inside the folder"):
@@ -562,10 +604,30 @@ def test_sessions_go_on_after_the_warm_process_was_killed():
     with Sandbox((), LIMITS) as each:
         with each.session() as session:
             os.kill(descendants(each._process.pid)[0], signal.SIGKILL)
+            each._process.wait()
             with pytest.raises((Died, wire.Closed)):
                 run(session, "print(1)")
         with each.session() as session:
             assert run(session, "print(2)") == "2\n"
+
+
+def test_a_start_that_the_warm_process_refuses_is_tried_once_more_in_another(monkeypatch):
+    with Sandbox((), LIMITS) as each:
+        started, start, task = [], Sandbox._start, Session._task
+        monkeypatch.setattr(Sandbox, "_start", lambda self: started.append(1) or start(self))
+        tasks = [{"start": 0}]
+        monkeypatch.setattr(
+            Session, "_task", lambda self, *rest: tasks.pop() if tasks else task(self, *rest)
+        )
+        with each.session() as session:
+            assert run(session, "print(3)") == "3\n"
+        assert len(started) == 1
+        tasks += [{"start": 0}, {"start": 0}]
+        with pytest.raises(RuntimeError, match="scratch"):
+            each.session()
+        assert len(started) == 2 and each._process is None
+        with each.session() as session:
+            assert run(session, "print(4)") == "4\n"
 
 
 def test_a_session_of_a_closed_sandbox_is_refused():
@@ -593,9 +655,55 @@ time.sleep(600)
 
 
 def groups_left(process):
-    found = jail.cgroups.find()
-    folders = {*found.folders.values()} if found else ()
-    return [path for folder in folders for path in folder.glob(f"{cgroups.PREFIX}-{process}-*")]
+    return [path for folder in group_folders() for path in folder.glob(f"{PREFIX}-*-{process}-*")]
+
+
+def group_folders():
+    found = cgroups.find()
+    return {*found.folders.values()} if found else set()
+
+
+def test_sessions_go_on_after_their_control_group_was_removed():
+    before = groups_left(os.getpid())
+    with Sandbox((), LIMITS) as each:
+        with each.session() as session:
+            run(session, "print(1)")
+        for group in each._groups:
+            group.remove()
+        warm = each._process
+        for _ in range(2):
+            with each.session() as session:
+                assert run(session, "print(2)") == "2\n"
+                assert session._group is None or session._group.out_of_memory() == 0
+        assert each._process is warm
+    assert groups_left(os.getpid()) == before
+
+
+def test_a_sweep_removes_groups_of_processes_that_are_gone_and_of_this_namespace_only():
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    here = os.stat("/proc/self/ns/pid").st_ino
+    for folder in group_folders():
+        own, other = (folder / f"{PREFIX}-{space}-{gone.pid}-x" for space in (here, here + 1))
+        own.mkdir()
+        other.mkdir()
+        try:
+            cgroups.sweep()
+            assert not own.exists() and other.exists()
+        finally:
+            other.rmdir()
+
+
+def test_a_group_whose_processes_are_ending_is_removed():
+    place = cgroups.find()
+    if place is None:
+        pytest.skip("there are no control groups here")
+    group = cgroups.make(place)
+    process = subprocess.Popen(["sleep", "0.3"])
+    group.add(process.pid)
+    group.remove()
+    process.wait()
+    assert not any(folder.exists() for folder in group.folders.values())
 
 
 def test_nothing_is_left_when_the_judge_is_killed():
