@@ -1,8 +1,9 @@
-"""Chapters' outputs and pictures are current."""
+"""Chapters' outputs and pictures are current, and their folded solutions run."""
 
-import shutil
+import re
 import subprocess
 import sys
+import textwrap
 
 import nbformat
 import pytest
@@ -11,12 +12,29 @@ from conftest import ROOT
 from tools.determinism import environment
 
 CHAPTERS = sorted(ROOT.glob("chapters/*.ipynb"))
+SOLUTION = re.compile(r"<details>.*?</details>", flags=re.S)
+PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```", flags=re.M | re.S)
 
 
-def run_nbval(notebook, folder):
-    """Run nbval on a copy of the notebook that lies alone in a folder."""
+def solutions(notebook):
+    """Return the code of a notebook's folded solutions, in order."""
+    texts = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    folds = SOLUTION.findall("\n\n".join(texts))
+    return [textwrap.dedent(block) for fold in folds for block in PYTHON_BLOCK.findall(fold)]
+
+
+def run_nbval(path, folder):
+    """Run nbval on a copy of a notebook that lies alone in a folder.
+
+    The folded solutions run after the last cell, in the same kernel; what they print is not stored.
+    """
     folder.mkdir(exist_ok=True)
-    copy = shutil.copy(notebook, folder / "notebook.ipynb")
+    copy = folder / "notebook.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    for block in solutions(notebook):
+        cell = nbformat.v4.new_code_cell(block, metadata={"tags": ["nbval-ignore-output"]})
+        notebook.cells.append(cell)
+    nbformat.write(notebook, copy)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null"]
     command += ["--nbval", "--nbval-current-env", "--rootdir", str(folder), str(copy)]
     command += ["--nbval-sanitize-with", str(ROOT / "tests" / "sanitize.cfg")]
@@ -26,9 +44,18 @@ def run_nbval(notebook, folder):
 
 
 @pytest.mark.parametrize("notebook", CHAPTERS, ids=lambda path: path.stem)
-def test_a_chapter_executed_again_gives_the_outputs_that_are_stored(notebook, tmp_path):
+def test_a_chapter_gives_the_outputs_that_are_stored_and_its_solutions_run(notebook, tmp_path):
     result = run_nbval(notebook, tmp_path)
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
+
+
+@pytest.mark.parametrize("known, code", [("x == 1", 0), ("x == 2", 1)])
+def test_a_folded_solution_that_fails_is_found(tmp_path, known, code):
+    fold = f"<details><summary>Solution</summary>\n\n```python\nassert {known}\n```\n\n</details>"
+    cells = [nbformat.v4.new_code_cell("x = 1"), nbformat.v4.new_markdown_cell(fold)]
+    path = tmp_path / "a.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    assert run_nbval(path, tmp_path / "run").returncode == code
 
 
 def small_notebook(path, source, outputs, tags=()):

@@ -1,24 +1,18 @@
-"""Chapters show what the library runs, and their folded solutions run."""
+"""Chapters show what the library runs."""
 
 import ast
 import importlib
 import inspect
 import pkgutil
 import re
-import subprocess
-import sys
-import textwrap
 
 import pytest
 from conftest import ROOT
 
 import cnnbook
 from tools import notebooks
-from tools.determinism import environment
 
 CHAPTERS = sorted(ROOT.glob("chapters/*.ipynb"))
-SOLUTION = re.compile(r"<details>.*?</details>", flags=re.S)
-PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```", flags=re.M | re.S)
 
 # The chapter that writes out all public functions and classes of a module.
 INTRODUCED = {
@@ -29,13 +23,6 @@ INTRODUCED = {
     "models.small": "12-a-first-cnn",
     "statistics": "13-how-to-measure",
 }
-
-PROBE = """
-import warnings
-warnings.simplefilter("ignore")
-import matplotlib
-matplotlib.use("agg")
-"""
 
 
 def definitions(source):
@@ -101,31 +88,3 @@ def test_a_changed_operator_is_seen_and_a_changed_docstring_is_not():
         )
     )
     assert without_docstrings(first) == without_docstrings(second) != without_docstrings(third)
-
-
-def solutions(path):
-    cells = notebooks.read(path).cells
-    text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-    return [
-        textwrap.dedent(block)
-        for fold in SOLUTION.findall(text)
-        for block in PYTHON_BLOCK.findall(fold)
-    ]
-
-
-@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
-def test_the_folded_solutions_of_a_chapter_run_after_its_cells(path, tmp_path):
-    blocks = solutions(path)
-    if not blocks:
-        pytest.skip("no code in its solutions")
-    plain = [re.sub(r"^(\s*)%.*$", r"\1pass", source, flags=re.M) for source in code(path)]
-    script = tmp_path / "chapter.py"
-    script.write_text("\n\n".join([PROBE, *plain, *blocks]), encoding="utf-8")
-    result = subprocess.run(
-        [sys.executable, script.name],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
