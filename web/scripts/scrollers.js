@@ -8,7 +8,6 @@
       else target.removeAttribute("tabindex");
     });
   });
-  for (const block of document.querySelectorAll("pre, .cell_output > .output, div.math")) {
-    watch.observe(block);
-  }
+  const blocks = "pre, .cell_output > .output, div.math, main article table";
+  for (const block of document.querySelectorAll(blocks)) watch.observe(block);
 }
