@@ -23,6 +23,11 @@ def content_pages(site):
     return [site / "index.html", *sorted((site / "chapters").glob("*.html"))]
 
 
+def settle(page):
+    """Wait until a page's scripts have run: they are tasks that were put off, as this one is."""
+    page.evaluate("() => new Promise((done) => setTimeout(done))")
+
+
 @pytest.fixture(scope="session")
 def need():
     """Return a function that skips a test where a system package is absent; in CI it fails."""

@@ -11,6 +11,7 @@ from collections import defaultdict
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
+from conftest import settle
 
 from tools import audit
 
@@ -142,8 +143,7 @@ def visit(browser, url, theme="light", chosen=False, viewport=DESKTOP, **options
         )
     page = context.new_page()
     page.goto(url)
-    # The scripts of a page are tasks that were put off; this one comes after them.
-    page.evaluate("() => new Promise((done) => setTimeout(done))")
+    settle(page)
     assert page.evaluate("() => document.documentElement.dataset.theme") == theme
     yield page
     context.close()

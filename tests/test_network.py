@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from conftest import content_pages
+from conftest import content_pages, settle
 
 from tools import audit
 
@@ -137,6 +137,7 @@ def test_formulas_are_drawn_with_fonts_of_the_book(base, browser):
 
 def test_the_theme_button_works_and_is_remembered(base, browser):
     with visit(browser, base, "index.html", color_scheme="light") as (page, log):
+        settle(page)
         assert page.evaluate(THEME) == "light"
         seen = []
         for _ in range(3):

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 from bs4 import BeautifulSoup
-from conftest import ROOT
+from conftest import ROOT, settle
 
 from web import search
 
@@ -139,8 +139,7 @@ def test_markup_in_a_query_is_text(page, place):
 
 def test_the_form_of_any_page_leads_to_the_results(page, place):
     page.goto(f"{place}chapters/21-one-dimension.html")
-    # The scripts of a page are tasks that were put off; this one comes after them.
-    page.evaluate("() => new Promise((done) => setTimeout(done))")
+    settle(page)
     page.keyboard.press("Control+k")
     page.keyboard.type("畳み込み層")
     page.keyboard.press("Enter")
