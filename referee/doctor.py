@@ -15,7 +15,7 @@ def examine():
         try:
             with Sandbox(()) as sandbox:
                 sandbox.session().close()
-        except (CannotJail, OSError, RuntimeError) as error:
+        except (CannotJail, OSError, RuntimeError, ValueError) as error:
             how = "try again; if it stays, report what is said here"
             found.problems.append((f"no session can be begun: {error}", how))
     return found

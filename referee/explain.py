@@ -64,6 +64,7 @@ class Explainer:
         self._worker = None
         self._known = {}
         self._size = 0
+        self._asked = 0
         self.problem = ""
 
     def __enter__(self):
@@ -121,7 +122,8 @@ class Explainer:
     def _outcomes(self, grade_id, calls, numbers):
         """Return for each call what the reference and then each case gives, or None."""
         keys = [(grade_id, encode([call.name, call.args, call.kwargs])) for call in calls]
-        fresh = {key: call for key, call in zip(keys, calls, strict=True) if key not in self._known}
+        known = {key: self._known[key] for key in keys if key in self._known}
+        fresh = {key: call for key, call in zip(keys, calls, strict=True) if key not in known}
         if fresh and numbers:
             request = {
                 "calls": [[call.name, call.args, call.kwargs] for call in fresh.values()],
@@ -134,8 +136,10 @@ class Explainer:
                 return None
             if rows is None:
                 return None
-            self._keep(dict(zip(fresh, rows, strict=True)))
-        return [self._known[key] for key in keys] if numbers else None
+            new = dict(zip(fresh, rows, strict=True))
+            self._keep(new)
+            known |= new
+        return [known[key] for key in keys] if numbers else None
 
     def _keep(self, rows):
         size = sum(len(key[1]) + len(encode(row)) for key, row in rows.items())
@@ -145,8 +149,12 @@ class Explainer:
         self._size += size
 
     def _ask(self, request, seconds):
-        self._channel.send(request, seconds)
-        return self._channel.receive(seconds + STEP)["rows"]
+        """Return what the process answers to this request; what it owes to an earlier one goes."""
+        self._asked += 1
+        self._channel.send(request | {"number": self._asked}, seconds)
+        while (reply := self._channel.receive(seconds + STEP))["number"] != self._asked:
+            pass
+        return reply["rows"]
 
     def _start(self):
         ours, theirs = socket.socketpair()
@@ -162,7 +170,8 @@ class Explainer:
         try:
             ready = self._channel.receive(SECONDS_TO_START)
         except (Closed, Late):
-            ready = {"problem": "the instructor's notebook does not run to its end", "cases": []}
+            what = f"{self._cases.name} or the instructor's notebook does not run to its end"
+            ready = {"problem": what, "cases": []}
         self.problem = ready["problem"]
         self._listed = [
             (number, name, Finding(grade_id, line, explanation))
@@ -208,7 +217,7 @@ def _serve(channel, source, path, folder, seconds):
             finally:
                 os._exit(1)
         if not _ended_well(child, seconds):
-            channel.send({"rows": None})
+            channel.send({"number": request["number"], "rows": None})
 
 
 def _answer(channel, request, names, cases):
@@ -222,7 +231,8 @@ def _answer(channel, request, names, cases):
         columns.append([_outcome(names, *call) for call in request["calls"]])
         names.clear()
         names.update(before)
-    channel.send({"rows": [list(row) for row in zip(*columns, strict=True)]})
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    channel.send({"number": request["number"], "rows": rows})
     os._exit(0)
 
 

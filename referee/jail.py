@@ -96,7 +96,7 @@ def _python_folders():
     """Return the folders of the Python that this one is, or that its environment is made from."""
     base = Path(sys.base_prefix).resolve()
     folders = [base / "bin", base / "lib", base / "lib64"]
-    folders += [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib",)]
+    folders += [Path(sysconfig.get_path("stdlib")).resolve()]
     return [folder for folder in folders if folder.is_dir() and not folder.is_symlink()]
 
 

@@ -92,7 +92,7 @@ class Sandbox:
     CannotJail
         If the machine cannot make the jail and `unsafe` is false.
     ValueError
-        If a package is not installed, or cannot be imported.
+        If a package is not installed, or cannot be imported in 120 s.
     """
 
     def __init__(
@@ -173,6 +173,7 @@ class Sandbox:
         if program is None and not self.unsafe:
             raise _cannot_jail()
         runtime = jail.runtime(self._packages, not self.unsafe)
+        self._outside = {place: folder for folder, place in runtime.binds.items()}
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._control.settimeout(SECONDS_TO_START)
@@ -209,17 +210,26 @@ class Sandbox:
             }
             try:
                 process = self._ask(setup)
-            except RuntimeError as error:
-                self._stop()
-                raise ValueError(f"packages cannot be loaded in the sandbox: {error}") from None
-            except (ConnectionError, TimeoutError):
+            except BROKEN as error:
                 self._stop()
                 errors.seek(0)
-                raise _cannot_jail(errors.read(4000).decode(errors="replace").strip()) from None
+                said = errors.read(4000).decode(errors="replace").strip()
+                raise self._not_started(error, said) from None
         pages = int(Path(f"/proc/{process}/statm").read_text().split()[0])
         self._address_space = pages * os.sysconf("SC_PAGE_SIZE")
         self._user = _free_user(process) if jail.is_root() else jail.USER_INSIDE
         self._control.settimeout(SECONDS_TO_FORK)
+
+    def _not_started(self, error, said):
+        """Return the error that tells why there is no warm process: no jail, or its packages."""
+        why = str(error)
+        if isinstance(error, TimeoutError):
+            why = f"not done after {SECONDS_TO_START:g} s"
+        elif isinstance(error, ConnectionError):
+            if not self.unsafe and (said.startswith("bwrap:") or capabilities().problems):
+                return _cannot_jail(said)
+            why = "the process that imports them ended" + (f": {said[-300:]}" if said else "")
+        return ValueError(f"packages cannot be loaded in the sandbox: {why}")
 
     def _stop(self):
         """End the warm process, if it runs, and with it all that is in its namespace."""
@@ -335,7 +345,10 @@ class Session:
         """Put the session into a control group, and let it fork the student's process."""
         said, keeper = _receive(self._report)
         if said != b"ready":
-            raise RuntimeError(f"the sandbox cannot begin a session: {said.decode()}")
+            # The folders that it names go by other names out here.
+            words = said.decode().split(" ")
+            why = " ".join(self._sandbox._outside.get(word, word) for word in words)
+            raise RuntimeError(f"the sandbox cannot begin a session: {why}")
         self._group = self._sandbox._group_with(keeper)
         if self._group is not None:
             self._deaths = self._group.out_of_memory()

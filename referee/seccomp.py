@@ -50,7 +50,8 @@ REFUSED = {
 # Calls that the C library does without: clone3 hides its flags from a filter, and memory files
 # escape the limit on the size of folders.
 ABSENT = {"clone3": (435, 435), "memfd_create": (319, 279)}
-CLONE, SOCKET, IOCTL = (56, 220), (41, 198), (16, 29)
+CLONE, IOCTL = (56, 220), (16, 29)
+SOCKETS = ((41, 198), (53, 199))  # one, and a pair
 NEWEST = 462
 
 ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
@@ -97,7 +98,8 @@ def build_filter(machine=None):
                 steps += _refuse(EQUAL, numbers[column], ERROR | code)
     steps += _argument(CLONE[column], 0, _refuse(ANY_BIT, NEW_NAMESPACE, ERROR | errno.EPERM))
     unreachable = _refuse(EQUAL, socket.AF_UNIX, ERROR | errno.ENETUNREACH, unless=True)
-    steps += _argument(SOCKET[column], 0, unreachable)
+    for numbers in SOCKETS:
+        steps += _argument(numbers[column], 0, unreachable)
     forged = [step for n in TERMINAL_INPUT for step in _refuse(EQUAL, n, ERROR | errno.EPERM)]
     steps += _argument(IOCTL[column], 1, forged)
     steps += [(RETURN, 0, 0, ALLOW)]

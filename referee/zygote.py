@@ -67,7 +67,7 @@ def start(descriptor):
     setup, _ = receive(control)
     try:
         serve = _load(setup)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         control.send(json.dumps({"error": f"{type(error).__name__}: {error}"[:2000]}).encode())
         return
     control.send(b'{"ready": true}')

@@ -1,7 +1,7 @@
 """Forbidden things that a student's process may try, as sources of cells.
 
-Each is a function body that returns what it got; an OSError is a refusal. `MECHANISMS` names what
-stops it: with these switched off, it succeeds. `{secret}` and the like are filled in by the test.
+Each is a function body that returns what it got; an OSError is a refusal. `{secret}` and
+the like are filled in by the test.
 """
 
 LIBC = """

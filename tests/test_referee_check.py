@@ -546,7 +546,7 @@ def test_each_case_stands_alone_as_the_text_of_an_answer(path):
 
 
 def test_referee_knows_nothing_of_the_course():
-    for path in (ROOT / "referee").glob("*.py"):
+    for path in (ROOT / "referee").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [
                 alias.name for alias in getattr(node, "names", []) if isinstance(node, ast.Import)

@@ -1,6 +1,7 @@
 """A lost question is explained by a misconception only if the answers agree with it."""
 
 import math
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -114,6 +115,23 @@ def test_a_small_cache_is_emptied_and_explains_all_the_same(explained, monkeypat
         assert explained(f"return {given}") == findings
 
 
+def test_a_cache_that_is_emptied_keeps_what_this_question_needs(explained, monkeypatch):
+    monkeypatch.setattr("referee.explain.MOST_CACHED", 1)
+    assert explained("return 6 if x == 3 else 0") == {}
+    assert explained("return 2 + x") == {"q-1": "added"}
+
+
+def test_an_answer_that_comes_late_is_not_taken_for_the_next(explained, monkeypatch):
+    def late(child, seconds):
+        os.waitpid(child, 0)
+        return False
+
+    monkeypatch.setattr("referee.explain._ended_well", late)
+    assert explained("return 6 if x == 3 else 0") == {}
+    assert explained("return 2 + x") == {"q-1": "added"}
+    assert explained("return x ** 2") == {"q-2": "squared"}
+
+
 def test_a_misconception_that_does_not_end_explains_nothing_and_the_next_call_does(explained):
     tests = ("assert double(int(double(0))) == 6", "assert double(1) == 2")
     assert explained("return 7 if x == 0 else 2 + x", tests, seconds=1) == {}
@@ -121,7 +139,12 @@ def test_a_misconception_that_does_not_end_explains_nothing_and_the_next_call_do
 
 
 @pytest.mark.parametrize(
-    ("cases", "problem"), [(None, ""), ("import no_such_module", "No module named")]
+    ("cases", "problem"),
+    [
+        (None, ""),
+        ("import no_such_module", "No module named"),
+        ("import os; os._exit(1)", "cases.py or the instructor's notebook does not run to its end"),
+    ],
 )
 def test_without_cases_that_can_be_run_nothing_is_explained(explained, cases, problem):
     assert explained("return 2 + x", cases=cases) == {}

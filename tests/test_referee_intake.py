@@ -343,6 +343,16 @@ def test_an_edited_plain_cell_is_not_taken_for_the_answer_beside_it():
     assert messages(intake) == ["The answer cell `q1` is missing. It counts as blank."]
 
 
+def test_one_cell_is_not_taken_for_two_answers():
+    cells = {cell.get("id"): cell for cell in inserted([("q1", "x = 1")])["cells"]}
+    driver = [cells.pop(grade_id) for grade_id in ("q1", "q2", "q2-driver")][-1]
+    first, *rest = cells.values()
+    notebook = {"cells": [first, *rest[:2], driver, *rest[2:]]}
+    found = rebuilt(notebook).notebook
+    assert with_id(found, "q1").source == "x = 1"
+    assert with_id(found, "q2").source == with_id(BLANK, "q2").source
+
+
 def test_a_plain_cell_that_was_deleted_or_cleared_is_put_back():
     notebook = inserted([])
     del notebook["cells"][4]
@@ -447,6 +457,14 @@ def test_the_name_of_a_file_cannot_spoil_a_message(tmp_path):
     message.encode("utf-8")
 
 
+def test_a_copy_of_one_notebook_is_not_taken_for_another(tmp_path):
+    for name in ("ps1.ipynb", "ps1 (1).ipynb"):
+        (tmp_path / name).write_text("{}")
+    found, (note,) = find(tmp_path, ["ps1", "ps2"])
+    assert [*found] == ["ps1"]
+    assert note.message == "There was no file ps2.ipynb. Nothing was graded for it."
+
+
 @pytest.mark.parametrize("kind", ["missing", "file", "link"])
 def test_the_folder_of_a_submission_is_a_folder(kind, tmp_path):
     folder = tmp_path / "folder"
@@ -532,7 +550,7 @@ def test_a_file_that_is_swapped_for_a_link_while_it_is_opened_is_refused(tmp_pat
     status = os.lstat(path)
     path.unlink()
     path.symlink_to(secret)
-    monkeypatch.setattr("referee.intake.os.lstat", lambda _: status)
+    monkeypatch.setattr("referee.intake.files.os.lstat", lambda _: status)
     assert stat.S_ISREG(status.st_mode)
     with pytest.raises(Unreadable, match="could not be opened"):
         read(path)

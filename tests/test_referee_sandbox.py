@@ -5,11 +5,13 @@ As root, the file runs a second time as an ordinary user.
 """
 
 import contextlib
+import errno
 import json
 import os
 import platform
 import shutil
 import signal
+import site
 import socket
 import subprocess
 import sys
@@ -177,6 +179,26 @@ def test_what_nobody_may_is_refused(sandbox, host, name):
     assert refused, what
 
 
+PAIR = """
+import socket
+for family in (socket.AF_UNIX, socket.AF_INET, socket.AF_NETLINK):
+    try:
+        socket.socketpair(family, socket.SOCK_DGRAM)
+        print(0)
+    except OSError as error:
+        print(error.errno)
+"""
+
+
+@pytest.mark.parametrize(
+    ("without", "error"), [((), errno.ENETUNREACH), (("seccomp",), errno.EOPNOTSUPP)]
+)
+def test_the_kernel_makes_no_pair_of_sockets_of_a_network(sandbox, without, error):
+    """Without the filter it makes both sockets, and finds only then that they can be no pair."""
+    with sandbox(*without).session() as session:
+        assert run(session, PAIR).split() == ["0", str(error), str(error)]
+
+
 # Nothing inside a read-only file system can be written; the root's own is looked at throughout.
 WRITABLE = """
 import json, os
@@ -283,20 +305,17 @@ def test_what_a_process_leaves_running_ends_with_it(sandbox):
         assert descendants(number)[1:] == []
 
 
-KILL_ALL = """
+KILL_THE_KEEPER = """
 import os, signal
-for target in (1, -1):
-    for name in ("SIGSTOP", "SIGKILL", "SIGTERM", "SIGINT"):
-        if target == 1 or name != "SIGINT":
-            os.kill(target, getattr(signal, name)) if target == 1 else None
-os.kill(1, 0)
+for name in ("SIGSTOP", "SIGKILL", "SIGTERM", "SIGINT"):
+    os.kill(1, getattr(signal, name))
 print("alive")
 """
 
 
 def test_signals_to_process_1_do_nothing(sandbox):
     with sandbox().session() as session:
-        assert run(session, KILL_ALL) == "alive\n"
+        assert run(session, KILL_THE_KEEPER) == "alive\n"
         assert run(session, "print(2)") == "2\n"
 
 
@@ -592,6 +611,44 @@ def test_a_limit_must_be_a_number_above_0(name, value):
 def test_a_package_that_is_not_there_is_named():
     with pytest.raises(ValueError, match="not 'no_such_package'"):
         Sandbox(("no_such_package",))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("import sys; sys.exit('no licence')", "SystemExit: no licence"),
+        ("import os; os._exit(3)", "the process that imports them ended"),
+        ("import ctypes; ctypes.string_at(0)", "the process that imports them ended"),
+    ],
+)
+@pytest.mark.parametrize("unsafe", [False, True])
+@pytest.mark.filterwarnings("ignore:students' code runs without a jail")
+def test_a_package_that_ends_the_process_is_no_fault_of_the_machine(host, source, message, unsafe):
+    (host["folder"] / "referee_probe_deadly.py").write_text(source)
+    with pytest.raises(ValueError, match=f"packages cannot be loaded in the sandbox: {message}"):
+        Sandbox(("referee_probe_deadly",), unsafe=unsafe)
+
+
+@pytest.mark.filterwarnings("ignore:students' code runs without a jail")
+def test_a_package_that_takes_for_ever_is_told_so(host, monkeypatch):
+    monkeypatch.setattr("referee.sandbox.SECONDS_TO_START", 0.5)
+    (host["folder"] / "referee_probe_slow.py").write_text("import time; time.sleep(600)")
+    with pytest.raises(ValueError, match="packages cannot be loaded.*not done after 0.5 s"):
+        Sandbox(("referee_probe_slow",))
+
+
+def test_installed_packages_that_are_closed_to_others_are_named(tmp_path, monkeypatch):
+    if not jail.is_root():
+        pytest.skip("an ordinary user's packages are open to that user")
+    closed = tmp_path / "site-packages"
+    closed.mkdir(mode=0o700)
+    folders = [str(closed), *site.getsitepackages()]
+    monkeypatch.setattr(site, "getsitepackages", lambda: folders)
+    with (
+        Sandbox((), LIMITS) as each,
+        pytest.raises(RuntimeError, match=f"{closed} is closed to other users; chmod"),
+    ):
+        each.session()
 
 
 def test_a_package_that_fails_is_named(host):
