@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from conftest import content_pages, settle
+from conftest import settle
 
 from tools import audit
 
@@ -189,16 +189,3 @@ def test_a_page_loads_only_what_it_uses(loads, soups, site):
             if "searchindex" in url and name != "search.html":
                 surplus.append(f"{name} is not the search page and loads {url}")
     assert not surplus, "\n".join(surplus)
-
-
-def test_figures_have_their_size_and_wait_until_they_are_near(site, soups):
-    """The picture that a page opens with loads at once; those further down are lazy."""
-    problems = []
-    for path in content_pages(site):
-        for number, image in enumerate(soups[path].select("main article img")):
-            label = f"{path.name}: {image['src']}"
-            if not (image.get("width") and image.get("height")):
-                problems.append(f"{label} has no width and height")
-            if number > 0 and image.get("loading") != "lazy":
-                problems.append(f"{label} is not lazy")
-    assert not problems, "\n".join(problems)

@@ -62,6 +62,11 @@ def smaller_bitmap(content):
     return (webp.getvalue(), ".webp") if webp.tell() < len(content) else (content, ".png")
 
 
+def ancestors(node):
+    while node := node.parent:
+        yield node
+
+
 class Pictures(SphinxPostTransform):
     """Put the pictures' web copies in their place and note what the <img> needs."""
 
@@ -70,12 +75,16 @@ class Pictures(SphinxPostTransform):
 
     def run(self, **_):
         found = [node for node in self.document.findall(nodes.image) if self.is_local(node)]
-        for number, node in enumerate(found):
+        for node in found:
             self.prepare(node)
-            node["lazy"] = number > 0
+            node["lazy"] = self.is_below_a_heading(node)
 
     def is_local(self, node):
         return "?" not in node.get("candidates", "?")
+
+    def is_below_a_heading(self, node):
+        """Tell whether a picture stands in a section: on a phone, not on the first screen."""
+        return sum(isinstance(parent, nodes.section) for parent in ancestors(node)) > 1
 
     def prepare(self, node):
         source = Path(self.app.srcdir, node["uri"])
