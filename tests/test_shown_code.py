@@ -19,7 +19,9 @@ INTRODUCED = {
     "convolution.one_dimension": "21-one-dimension",
     "convolution.two_dimensions": "22-two-dimensions",
     "convolution.windows": "23-padding-stride-dilation",
+    "inspection.receptive_fields": "33-receptive-fields",
     "layers.convolution": "31-the-convolution-layer",
+    "layers.pooling": "32-pooling",
     "models.small": "12-a-first-cnn",
     "statistics": "13-how-to-measure",
 }
