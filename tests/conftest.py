@@ -8,9 +8,16 @@ from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
+# Random tests try the same examples each time, unless a long hunt is asked for (REFEREE_FUZZ=10).
+settings.register_profile(
+    "course", deadline=None, derandomize="REFEREE_FUZZ" not in os.environ, database=None
+)
+settings.load_profile("course")
 
 FLAGS = (
     "--no-sandbox --disable-background-networking --disable-component-update --disable-sync "

@@ -11,15 +11,12 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
 from cnnbook.convolution import correlate2d, output_size
 from cnnbook.layers import conv2d
-
-settings.register_profile("cnnbook", deadline=None, derandomize=True, database=None)
-settings.load_profile("cnnbook")
 
 INTEGERS = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 FLOATS = ("float32", "float64", "longdouble")

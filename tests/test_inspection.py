@@ -22,9 +22,6 @@ from cnnbook.inspection import (
     stack_of,
 )
 
-settings.register_profile("cnnbook", deadline=None, derandomize=True, database=None)
-settings.load_profile("cnnbook")
-
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
 SHAPE = (17, 13)
 

@@ -12,16 +12,13 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
 from cnnbook.convolution import output_size, windows2d
 from cnnbook.layers import blur_pool2d, global_mean_pool, max_pool2d, mean_pool2d
 from tools import notebooks
-
-settings.register_profile("cnnbook", deadline=None, derandomize=True, database=None)
-settings.load_profile("cnnbook")
 
 FLOATS = ("float32", "float64")
 WIDTH = st.integers(1, 4)

@@ -606,9 +606,6 @@ def _cost(data):
 # --- fuzz --------------------------------------------------------------------------------------
 
 FUZZ = settings(
-    deadline=None,
-    derandomize=MORE == 1,
-    database=None,
     max_examples=500 * MORE,
     suppress_health_check=list(HealthCheck),
 )

@@ -575,7 +575,7 @@ replies = st.recursive(
 )
 
 
-@settings(max_examples=int(400 * FUZZ), deadline=None)
+@settings(max_examples=int(400 * FUZZ))
 @given(replies, st.integers(0, 3))
 def test_any_reply_is_an_answer_or_the_end(reply, kind):
     student = Student(lambda: StoredSession(reply), SECONDS)

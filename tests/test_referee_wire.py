@@ -31,7 +31,6 @@ FUZZ = float(os.environ.get("REFEREE_FUZZ", "1"))
 def fuzz(examples):
     return settings(
         max_examples=int(examples * FUZZ),
-        deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
 

@@ -12,7 +12,7 @@ import pytest
 import scipy.stats
 import torch
 from conftest import ROOT
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnbook import statistics
@@ -26,9 +26,6 @@ from cnnbook.statistics import (
     wilson_interval,
 )
 from tools import notebooks
-
-settings.register_profile("cnnbook", deadline=None, derandomize=True, database=None)
-settings.load_profile("cnnbook")
 
 accuracies = st.floats(0, 1)
 counts = st.integers(1, 100_000)

@@ -10,7 +10,7 @@ import pytest
 import scipy.signal
 import skimage.feature
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cnnbook.convolution import (
@@ -26,9 +26,6 @@ from cnnbook.convolution import (
     two_dimensions,
 )
 from cnnbook.convolution.checks import MODES
-
-settings.register_profile("cnnbook", deadline=None, derandomize=True, database=None)
-settings.load_profile("cnnbook")
 
 INTEGERS = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 FLOATS = ("float32", "float64", "longdouble")

@@ -7,14 +7,11 @@ import re
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cnnbook.convolution import output_size, pad1d, pad2d, windows, windows2d
 from cnnbook.convolution.checks import BOUNDARIES
-
-settings.register_profile("cnnbook", deadline=None, derandomize=True, database=None)
-settings.load_profile("cnnbook")
 
 TORCH_MODES = {"replicate": "replicate", "reflect": "reflect", "circular": "circular"}
 IMAGE = np.arange(5 * 7).reshape(5, 7)
