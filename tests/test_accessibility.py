@@ -151,11 +151,15 @@ def visit(browser, url, theme="light", chosen=False, viewport=DESKTOP, **options
 
 def unfold(page):
     page.evaluate("() => document.querySelectorAll('details').forEach((d) => { d.open = true })")
+    # Makes what else is made when it comes near.
+    page.evaluate("() => document.dispatchEvent(new KeyboardEvent('keydown', { key: 'Tab' }))")
 
 
 def judge(page, label):
     """Return up to four findings a rule of axe on a page as it now stands, all of it laid out."""
     page.add_style_tag(content="* { content-visibility: visible !important }")
+    # axe cannot tell the background of what has been scrolled out of the list of chapters.
+    page.evaluate("() => { document.querySelector('.bd-sidebar-primary').scrollTop = 0 }")
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
     page.evaluate(AXE_SCRIPT)
     return [f"{label}: {finding}" for finding in page.evaluate(THIN) + page.evaluate(AXE)]
@@ -363,12 +367,23 @@ def test_every_piece_of_code_has_a_button_that_copies_it_by_keyboard(address, br
     with visit(browser, address + CHAPTER, permissions=["clipboard-read"]) as page:
         blocks = page.locator("main article .cell_input div.highlight")
         buttons = blocks.locator("button.copybtn")
+        page.keyboard.press("Tab")
         assert buttons.count() == blocks.count() > 5
         buttons.nth(1).focus()
         page.keyboard.press("Enter")
         page.wait_for_timeout(100)
         copied = page.evaluate("() => navigator.clipboard.readText()")
         assert copied.strip() == blocks.nth(1).locator("pre").text_content().strip()
+
+
+def test_a_button_to_copy_is_made_when_its_code_comes_near(address, browser):
+    with visit(browser, address + CHAPTER) as page:
+        blocks = page.locator("main article .cell_input div.highlight")
+        blocks.locator(".copybtn").first.wait_for(state="attached")
+        button = blocks.last.locator(".copybtn")
+        assert button.count() == 0
+        blocks.last.scroll_into_view_if_needed()
+        button.wait_for(state="attached")
 
 
 def test_nothing_moves_for_a_reader_who_asked_for_no_motion(address, browser):

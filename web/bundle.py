@@ -20,11 +20,18 @@ BROWSERS = ["chrome >= 109", "firefox >= 115", "safari >= 16"]
 THEME_STYLES = ("basic.css", "styles/bootstrap.css", "styles/pydata-sphinx-theme.css")
 THEME_SCRIPT = "scripts/pydata-sphinx-theme.js"
 ICONS = "vendor/fontawesome/*/css/all.min.css"
-# What the theme's script measures when a page loads; scripts/scrollers.js does it block by block.
-MEASURED = '"pre, .nboutput > .output_area, .cell_output > .output, .jp-RenderedHTMLCommon"'
-NOTHING = '":not(*)"'
+# Lines that go through a whole page when it loads, in the script of that name, and what is put in
+# their place. What the theme measures, scripts/scrollers.js measures block by block; a button to
+# copy is made when its code comes near (scripts/nearby.js).
+PUT_OFF = {
+    "pydata-sphinx-theme.js": (
+        '"pre, .nboutput > .output_area, .cell_output > .output, .jp-RenderedHTMLCommon"',
+        '":not(*)"',
+    ),
+    "copybutton.js": ("codeCells.forEach((", "nearby(codeCells, ("),
+}
 # Scripts whose names others use. Each of the rest is a task of its own, not to hold up the reader.
-SHARED = ("documentation_options.js", "doctools.js", "sphinx_highlight.js")
+SHARED = ("documentation_options.js", "doctools.js", "nearby.js", "sphinx_highlight.js")
 TASK = "setTimeout(() => {\n%s\n});"
 FONT_FACE = re.compile(r"@font-face\s*{[^}]*}")
 CLASS = re.compile(r"\.(-?[_a-zA-Z][\w-]*)")
@@ -73,10 +80,10 @@ def read_scripts(static, scripts):
     files += sorted((HERE / "scripts").glob("*.js"))
     files.append(static / THEME_SCRIPT)
     parts = {file.name: file.read_text(encoding="utf-8") for file in files}
-    theme = files[-1].name
-    if parts[theme].count(MEASURED) != 1:
-        raise ExtensionError("the theme's script measures other blocks than scripts/scrollers.js")
-    parts[theme] = parts[theme].replace(MEASURED, NOTHING)
+    for name, (line, instead) in PUT_OFF.items():
+        if parts.get(name, "").count(line) != 1:
+            raise ExtensionError(f"{name} does something else than web/bundle.py knows of")
+        parts[name] = parts[name].replace(line, instead)
     texts = inline + [text if name in SHARED else TASK % text for name, text in parts.items()]
     return rjsmin.jsmin(
         "\n;\n".join(re.sub(r"//# sourceMappingURL=.*", "", text) for text in texts)
