@@ -203,6 +203,17 @@ def stamp(image, kernel, anchor):
     return output
 
 
+@misconception(
+    "q1-stamp-kernels",
+    "The sum is made in the type of the picture and turned into float64 afterward. A sum in "
+    "float32 is rounded to seven digits by then: turn the picture and the kernel into float64 first.",
+)
+def stamp(image, kernel, anchor):
+    _check_anchor(anchor, kernel)
+    (H, W), (a, b) = np.shape(image), anchor
+    return convolve2d(image, kernel)[a : a + H, b : b + W].astype(float)
+
+
 @variant("q1-stamp")
 def stamp(image, kernel, anchor):
     _check_anchor(anchor, kernel)
@@ -658,6 +669,22 @@ def slopes(image, size):
     return _arrows(correlate2d(smooth, _RIGHT), correlate2d(smooth, _UP))
 
 
+@misconception(
+    "q4-slopes-types",
+    "The mean of a picture of float32 is taken in float32, with seven digits. Turn the picture "
+    "into float64 before anything else.",
+)
+def slopes(image, size):
+    _check_size(image, size)
+    smooth = windows2d(np.asarray(image), size).mean(axis=(2, 3))
+    right = correlate2d(smooth, np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 8)
+    up = correlate2d(smooth, np.array([[1, 2, 1], [0, 0, 0], [-1, -2, -1]]) / 8)
+    strength = np.sqrt(right**2 + up**2)
+    direction = np.degrees(np.arctan2(up, right)) % 360
+    direction[strength < 1e-6] = 0
+    return strength, direction
+
+
 @variant("q4-slopes")
 def slopes(image, size):
     _check_size(image, size)
@@ -879,6 +906,36 @@ def surround(image, above, below, left, right):
     sides = [(max(count, 0), rule) for count, rule in (above, below, left, right)]
     rows = np.asarray(image, dtype=float)
     return _grow(_grow(rows.T, *sides[2:]).T, *sides[:2])
+
+
+@misconception(
+    "q5-surround-errors",
+    "The rule of a side is looked at only while rows are added there. An unknown rule must be "
+    "refused also where the count is 0: check all four sides first.",
+)
+def surround(image, above, below, left, right):
+    modes = {"replicate": "edge", "circular": "wrap", "mirror": "symmetric"}
+    rows = np.array(image, dtype=float)
+    for axis, names, sides in (
+        (1, ("left", "right"), (left, right)),
+        (0, ("above", "below"), (above, below)),
+    ):
+        size = rows.shape[axis]
+        margins, strips = [(0, 0), (0, 0)], []
+        for place, (count, rule) in enumerate(sides):
+            if count < 0 or (count > 0 and isinstance(rule, str) and rule not in modes):
+                raise ValueError(f"{names[place]} is not a side")
+            margins[axis] = (count, 0) if place == 0 else (0, count)
+            if count == 0:
+                longer = rows
+            elif isinstance(rule, str):
+                longer = np.pad(rows, margins, modes[rule])
+            else:
+                longer = np.pad(rows, margins, constant_values=rule)
+            where = np.arange(count) if place == 0 else size + np.arange(count)
+            strips.append(longer.take(where, axis=axis))
+        rows = np.concatenate([strips[0], rows, strips[1]], axis=axis)
+    return rows
 
 
 @variant("q5-surround")
@@ -1346,6 +1403,25 @@ def pool(maps, window, strides, keep):
     return _pool(maps, window, strides, counts, _mean_of_largest(max(keep, 1)))
 
 
+@misconception(
+    "q7-pool-ragged",
+    "A window that is larger than the map by more than a stride gets lost, because the number of "
+    "windows is reckoned from the last full one. The first window always counts.",
+)
+def pool(maps, window, strides, keep):
+    _check_pool(window, strides, keep)
+    maps = np.array(maps, dtype=float)
+    (C, H, W), (K, L), (S, T) = maps.shape, window, strides
+    rows, columns = range(0, H - K + S, S), range(0, W - L + T, T)
+    pooled = np.zeros((C, len(rows), len(columns)))
+    for c in range(C):
+        for i, top in enumerate(rows):
+            for j, left in enumerate(columns):
+                cells = np.sort(maps[c, top : top + K, left : left + L].ravel())[::-1]
+                pooled[c, i, j] = cells[:keep].mean()
+    return pooled
+
+
 @variant("q7-pool")
 def pool(maps, window, strides, keep):
     _check_pool(window, strides, keep)
@@ -1758,6 +1834,50 @@ def reached(sample, length, layers):
         touched, length = _step(touched, layer), _length_after(length, layer)
         touched = {unit for unit in touched if 0 <= unit < length}
     return sorted(touched)
+
+
+@misconception(
+    "q9-reached-stacks",
+    "On the way back through the layers, places in the padding are kept as if they were units. "
+    "A zero of the padding depends on nothing: drop the places that lie outside each map.",
+)
+def reached(sample, length, layers):
+    _check_reached(sample, length, layers)
+    last = length
+    for kernel_size, stride, padding, dilation in layers:
+        last = (last + 2 * padding - dilation * (kernel_size - 1) - 1) // stride + 1
+    found = []
+    for unit in range(last):
+        read = {unit}
+        for kernel_size, stride, padding, dilation in reversed(layers):
+            read = {
+                place * stride + k * dilation - padding
+                for place in read
+                for k in range(kernel_size)
+            }
+        if sample in read:
+            found.append(unit)
+    return found
+
+
+@misconception(
+    "q9-reached-errors",
+    "As soon as no unit is left the answer is an empty list, and the layers that follow are never "
+    "looked at. One of them may be too long: refuse it first.",
+)
+def reached(sample, length, layers):
+    if not 0 <= sample < length:
+        raise ValueError("sample must lie in the input")
+    units = {sample}
+    for kernel_size, stride, padding, dilation in layers:
+        if dilation * (kernel_size - 1) + 1 > length + 2 * padding:
+            raise ValueError("layers must fit")
+        length = (length + 2 * padding - dilation * (kernel_size - 1) - 1) // stride + 1
+        taps = range(0, dilation * kernel_size, dilation)
+        units = {i for i in range(length) for k in taps if i * stride + k - padding in units}
+        if not units:
+            return []
+    return sorted(units)
 
 
 @variant("q9-reached")
