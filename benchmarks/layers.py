@@ -1,7 +1,8 @@
 """Time the layers in NumPy against torch's: `python -m benchmarks.layers`.
 
 Each layer computes the same numbers as torch's before it is timed. A time is the median of several
-runs; a run repeats the call until a clock can measure it, and the two take turns.
+runs; a run repeats the call until a clock can measure it, and the two take turns. Forward, and
+forward with the gradients of pictures, kernels and bias.
 """
 
 import statistics
@@ -11,9 +12,9 @@ import torch
 from torch.nn import functional
 
 from benchmarks.timing import RUNS, machine, seconds
-from cnnbook.layers import conv2d
+from cnnbook.layers import conv2d, conv2d_backward
 
-LARGEST_ERROR = 1e-5  # as a share of the largest output
+LARGEST_ERROR = 1e-5  # as a share of the largest number of the array
 # What it is, shape of the pictures, shape of the kernels, settings that are not the default.
 LAYERS = [
     ("first of a digit net", (64, 1, 28, 28), (32, 1, 3, 3), {}),
@@ -32,36 +33,78 @@ LAYERS = [
 ]
 
 
-def times(images_shape, kernels_shape, settings):
-    """Return {"torch": seconds, "conv2d": seconds} for a layer in float32 with a bias."""
+def arguments(images_shape, kernels_shape):
+    """Return random pictures, kernels and bias in float32, as arrays and as tensors."""
     random = np.random.default_rng(0)
     shapes = (images_shape, kernels_shape, kernels_shape[:1])
     arrays = [random.normal(size=shape).astype("float32") for shape in shapes]
-    tensors = [torch.from_numpy(array) for array in arrays]
+    return arrays, [torch.from_numpy(array) for array in arrays]
+
+
+def refuse_errors(results, expected, name):
+    """Raise ArithmeticError if arrays are not those expected, up to rounding."""
+    for result, wanted in zip(results, expected, strict=True):
+        error = np.abs(result - wanted).max() / np.abs(wanted).max()
+        if error > LARGEST_ERROR:
+            raise ArithmeticError(f"{name} is wrong by {error}")
+
+
+def forward(images_shape, kernels_shape, settings):
+    """Return {"torch": seconds, "NumPy": seconds} for a layer with a bias, forward."""
+    arrays, tensors = arguments(images_shape, kernels_shape)
     ways = {
         "torch": lambda: functional.conv2d(*tensors, **settings),
-        "conv2d": lambda: conv2d(*arrays, **settings),
+        "NumPy": lambda: conv2d(*arrays, **settings),
     }
-    expected = ways["torch"]().numpy()
-    error = np.abs(ways["conv2d"]() - expected).max() / np.abs(expected).max()
-    if error > LARGEST_ERROR:
-        raise ArithmeticError(f"conv2d is wrong by {error} for {images_shape}, {kernels_shape}")
+    name = f"conv2d for {images_shape}, {kernels_shape}"
+    refuse_errors([ways["NumPy"]()], [ways["torch"]().numpy()], name)
     return seconds(ways)
 
 
-def show():
-    """Print torch's time for each layer, and conv2d's as a multiple of it."""
-    print("\nconv2d, forward, float32, with a bias; × is a multiple of torch's time")
-    print(f"{'':22}{'pictures':>18}{'kernels':>18}{'torch':>11}{'conv2d':>9}  settings")
+def forward_and_backward(images_shape, kernels_shape, settings):
+    """Return {"torch": seconds, "NumPy": seconds} for a layer and all its gradients.
+
+    The upstream gradient is random, and the same for both.
+    """
+    arrays, tensors = arguments(images_shape, kernels_shape)
+    for tensor in tensors:
+        tensor.requires_grad_()
+    shape = functional.conv2d(*tensors, **settings).shape
+    upstream = np.random.default_rng(1).normal(size=shape).astype("float32")
+    given = torch.from_numpy(upstream)
+
+    def by_torch():
+        maps = functional.conv2d(*tensors, **settings)
+        return [maps.detach(), *torch.autograd.grad(maps, tensors, given)]
+
+    def by_numpy():
+        maps = conv2d(*arrays, **settings)
+        return [maps, *conv2d_backward(upstream, *arrays[:2], **settings)]
+
+    name = f"conv2d_backward for {images_shape}, {kernels_shape}"
+    refuse_errors(by_numpy(), [result.numpy() for result in by_torch()], name)
+    return seconds({"torch": by_torch, "NumPy": by_numpy})
+
+
+def table(what, times):
+    """Print torch's time for each layer, and NumPy's as a multiple of it."""
+    print(f"\n{what}, float32, with a bias; × is a multiple of torch's time")
+    print(f"{'':22}{'pictures':>18}{'kernels':>18}{'torch':>11}{'NumPy':>9}  settings")
     ratios = []
     for name, images_shape, kernels_shape, settings in LAYERS:
         row = times(images_shape, kernels_shape, settings)
-        ratios.append(row["conv2d"] / row["torch"])
+        ratios.append(row["NumPy"] / row["torch"])
         shapes = ["×".join(map(str, shape)) for shape in (images_shape, kernels_shape)]
         given = ", ".join(f"{key} {value}" for key, value in settings.items())
         line = f"{name:22}{shapes[0]:>18}{shapes[1]:>18}{1e3 * row['torch']:8.2f} ms"
         print(f"{line}{ratios[-1]:8.2f}×  {given}".rstrip())
     print(f"median of the {len(ratios)} layers: {statistics.median(ratios):.2f}×")
+
+
+def show():
+    """Print the times forward, and those forward and backward together."""
+    table("conv2d", forward)
+    table("conv2d and conv2d_backward", forward_and_backward)
 
 
 def main():

@@ -1,12 +1,14 @@
 """The convolution layer.
 
-The chapter "The convolution layer" introduces the function of this module.
+The chapter "The convolution layer" introduces its forward pass, the chapter "Backpropagation
+through a convolution" its backward pass.
 """
 
 import numpy as np
 
 from cnnbook.convolution import pad2d, windows2d
 from cnnbook.layers.checks import check_conv2d
+from cnnbook.layers.convolution_checks import check_conv2d_backward
 
 
 def conv2d(images, kernels, bias=None, stride=1, padding=0, dilation=1, groups=1):
@@ -67,3 +69,74 @@ def conv2d(images, kernels, bias=None, stride=1, padding=0, dilation=1, groups=1
     if bias is not None:
         maps += bias[:, None, None]
     return maps
+
+
+def scatter_windows(windows, images, stride, dilation):
+    """Add windows to the pixels that `windows2d` takes them from, in place: its adjoint.
+
+    Parameters
+    ----------
+    windows : array, shape (..., out_height, out_width, kernel_height, kernel_width)
+    images : array, shape (..., H, W)
+        Is changed: entry (..., i, j, p, q) of the windows is added to row
+        stride * i + dilation * p, column stride * j + dilation * q.
+    stride, dilation : (vertical, horizontal) ints, at least 1
+        In samples. All windows must lie inside the images. Nothing is checked.
+
+    NaN is added like any other number.
+    """
+    rows, columns = windows.shape[-4:-2]
+    down, across = stride[0] * (rows - 1) + 1, stride[1] * (columns - 1) + 1
+    for p, q in np.ndindex(windows.shape[-2:]):
+        top, left = dilation[0] * p, dilation[1] * q
+        pixels = images[..., top : top + down : stride[0], left : left + across : stride[1]]
+        pixels += windows[..., p, q]
+
+
+def conv2d_backward(upstream, images, kernels, stride=1, padding=0, dilation=1, groups=1):
+    """Return the gradients of a loss with respect to pictures, kernels and bias of `conv2d`.
+
+    Parameters
+    ----------
+    upstream : array_like of real numbers, shape (N, out_channels, out_height, out_width)
+        The gradient of the loss with respect to the output of the layer.
+    images, kernels, stride, padding, dilation, groups
+        As they were given to `conv2d`. The bias is not needed: its value changes no gradient.
+
+    Returns
+    -------
+    d_images, d_kernels, d_bias : arrays of the shapes of images, kernels and bias
+        In int64, exact, if all arguments hold whole numbers or bool; floats keep their type, and
+        NumPy's rules say what a mixture becomes. A NaN of `upstream` reaches the pixels of its
+        window in `d_images`, and all of its filter in `d_kernels` and `d_bias`. A NaN of a picture
+        reaches in `d_kernels` the taps that lie on it somewhere, in every filter of its group.
+
+    Raises
+    ------
+    ValueError
+        An argument is not as above, `conv2d` would refuse the layer, or a sum of whole numbers
+        might pass the largest int64.
+
+    Source: Dumoulin and Visin, A guide to convolution arithmetic (2016), section 4.1, for the
+    pictures; computed by unrolling as in Chellapilla, Puri and Simard, High performance
+    convolutional neural networks for document processing (2006), one picture at a time.
+    """
+    upstream, images, kernels, stride, padding, dilation, groups = check_conv2d_backward(
+        upstream, images, kernels, stride, padding, dilation, groups
+    )
+    padded = pad2d(images, padding)
+    windows = windows2d(padded, kernels.shape[2:], stride, dilation)
+    windows = windows.transpose(0, 1, 4, 5, 2, 3)  # (N, C, kh, kw, out_height, out_width)
+    columns = np.empty(windows.shape[1:], images.dtype)  # of one picture; used again for the next
+    matrix = columns.reshape(groups, -1, columns[0, 0, 0].size)
+    filters = kernels.reshape(groups, -1, matrix.shape[1])
+    deltas = upstream.reshape(len(images), groups, filters.shape[1], matrix.shape[2])
+    d_padded, d_filters = np.zeros_like(padded), np.zeros_like(filters)
+    for picture, delta, d_picture in zip(windows, deltas, d_padded, strict=True):
+        columns[...] = picture
+        d_filters += delta @ matrix.swapaxes(1, 2)
+        np.matmul(filters.swapaxes(1, 2), delta, out=matrix)
+        scatter_windows(columns.transpose(0, 3, 4, 1, 2), d_picture, stride, dilation)
+    (above, _), (left, _) = padding
+    d_images = d_padded[..., above : above + images.shape[2], left : left + images.shape[3]]
+    return d_images, d_filters.reshape(kernels.shape), upstream.sum(axis=(0, 2, 3))

@@ -1,13 +1,21 @@
 """Pooling: a window slides over each channel and one number stands for what it sees.
 
-The chapter "Pooling" introduces every function of this module. Pictures are arrays (N, C, H, W), of
-which N and C may be 0; each channel is pooled by itself.
+The chapter "Pooling" introduces the functions that go forward, "Backpropagation through pooling"
+those that go backward. Pictures are arrays (N, C, H, W), of which N and C may be 0; each channel is
+pooled by itself.
 """
 
 import numpy as np
 
 from cnnbook.convolution import pad2d
-from cnnbook.layers.pooling_checks import check_blur, check_images, check_pool2d
+from cnnbook.layers.pooling_checks import (
+    check_blur,
+    check_global_mean_backward,
+    check_images,
+    check_max_backward,
+    check_mean_backward,
+    check_pool2d,
+)
 
 
 def combine_windows(combine, images, window, stride, sizes):
@@ -166,3 +174,177 @@ def blur_pool2d(images, stride=2):
     lines = padded[:, :, :-2:down] + 2 * padded[:, :, 1:-1:down] + padded[:, :, 2::down]
     cells = lines[..., :-2:across] + 2 * lines[..., 1:-1:across] + lines[..., 2::across]
     return cells / 16
+
+
+def window_cells(length, window, stride, before, count):
+    """Say which windows have a p-th cell inside the picture, and which cells these are.
+
+    Parameters
+    ----------
+    length, window, stride : int, at least 1
+        Of the picture, of a window and from window to window, in cells along one axis.
+    before : int, at least 0
+        Cells of padding before the picture.
+    count : int
+        How many windows there are. Nothing is checked.
+
+    Returns
+    -------
+    list of (windows, cells), one pair of slices for each place p of the window
+        The k-th of `windows` has the k-th of `cells` as its p-th; both are empty if none has one.
+    """
+    pairs = []
+    for p in range(window):
+        first = max(0, -((p - before) // stride))
+        start = stride * first + p - before
+        windows = range(first, count)[: max(0, -((start - length) // stride))]
+        cells = slice(start, start + stride * len(windows), stride)
+        pairs.append((slice(first, first + len(windows)), cells))
+    return pairs
+
+
+def argmax_pool2d(images, window, stride=None, padding=0, ceil_mode=False):
+    """Return where in its channel the largest cell of each window stands.
+
+    Parameters
+    ----------
+    images, window, stride, padding, ceil_mode
+        As in `max_pool2d`.
+
+    Returns
+    -------
+    array of ints, shape (N, C, out_height, out_width)
+        row * W + column of the cell, never of padding. Of equal cells it is the first in row order.
+        A window that holds NaN has no largest cell: its first one stands for it (in torch its last
+        NaN does).
+
+    Raises
+    ------
+    ValueError
+        As in `max_pool2d`.
+
+    Source: Zeiler and Fergus, Visualizing and understanding convolutional networks (2014), section
+    2.1, where these places are called switches.
+    """
+    maxima = max_pool2d(images, window, stride, padding, ceil_mode)
+    images, window, stride, frame, sizes = check_pool2d(images, window, stride, padding, ceil_mode)
+    (above, _), (left, _) = frame
+    rows = window_cells(images.shape[2], window[0], stride[0], above, sizes[0])
+    columns = window_cells(images.shape[3], window[1], stride[1], left, sizes[1])
+    smaller = np.ones(maxima.shape, bool)  # whether all cells so far are
+    places = np.zeros(maxima.shape, np.min_scalar_type(window[0] * window[1]))
+    for down, i in rows:
+        for across, j in columns:
+            smaller[:, :, down, across] &= images[:, :, i, j] < maxima[:, :, down, across]
+            places += smaller  # in the end the number of cells before the largest
+    tops = stride[0] * np.arange(sizes[0]) - above
+    firsts = stride[1] * np.arange(sizes[1]) - left
+    corners = np.add.outer(images.shape[3] * tops, firsts)  # (out_height, out_width)
+    steps = np.add.outer(images.shape[3] * np.arange(window[0]), np.arange(window[1]))
+    return steps.ravel()[places] + corners
+
+
+def max_pool2d_backward(upstream, images, window, stride=None, padding=0, ceil_mode=False):
+    """Return the gradient of the pictures that `max_pool2d` got: each maximum's goes to its cell.
+
+    Parameters
+    ----------
+    upstream : array_like of real numbers, shape (N, C, out_height, out_width)
+        The gradient of the result of `max_pool2d`.
+    images, window, stride, padding, ceil_mode
+        What `max_pool2d` got.
+
+    Returns
+    -------
+    array, shape (N, C, H, W)
+        Of the type of `upstream`, or int64 if that holds whole numbers or bool. A cell that is the
+        maximum of several windows gets the sum of their gradients; of equal cells the first in row
+        order gets all; other cells get 0. NaN in the pictures as in `argmax_pool2d`; NaN in
+        `upstream` reaches exactly the cell that it goes to.
+
+    Raises
+    ------
+    ValueError
+        An argument is not as above, or not as in `max_pool2d`, or a sum of whole numbers might
+        pass the largest int64.
+
+    Source: Goodfellow, Bengio and Courville, Deep Learning (2016), section 6.5: the chain rule.
+    """
+    upstream, images = check_max_backward(upstream, images, window, stride, padding, ceil_mode)
+    N, C, H, W = images.shape
+    winners = argmax_pool2d(images, window, stride, padding, ceil_mode)
+    winners += (H * W * np.arange(N * C)).reshape(N, C, 1, 1)  # of all pictures, in one row
+    d_images = np.zeros(images.size, upstream.dtype)
+    np.add.at(d_images, winners.ravel(), upstream.ravel())
+    return d_images.reshape(images.shape)
+
+
+def mean_pool2d_backward(upstream, image_shape, window, stride=None, ceil_mode=False):
+    """Return the gradient of the pictures that `mean_pool2d` got: each cell of a window a share.
+
+    Parameters
+    ----------
+    upstream : array_like of real numbers, shape (N, C, out_height, out_width)
+        The gradient of the result of `mean_pool2d`.
+    image_shape : (N, C, H, W)
+        The shape of the pictures.
+    window, stride, ceil_mode
+        What `mean_pool2d` got.
+
+    Returns
+    -------
+    array, shape (N, C, H, W)
+        Of the type of `upstream`, or float64 if that holds whole numbers or bool. A window's
+        gradient is divided by the number of cells that it has, and each gets one share; the shares
+        of several windows add up; cells of no window get 0. NaN reaches exactly the cells of its
+        window.
+
+    Raises
+    ------
+    ValueError
+        An argument is not as above, or not as in `mean_pool2d`.
+
+    Source: Goodfellow, Bengio and Courville, Deep Learning (2016), section 6.5: the chain rule.
+    """
+    upstream, image_shape, window, stride, sizes = check_mean_backward(
+        upstream, image_shape, window, stride, ceil_mode
+    )
+    (N, C, H, W), (out_height, out_width) = image_shape, sizes
+    heights = np.minimum(window[0], H - stride[0] * np.arange(out_height))
+    widths = np.minimum(window[1], W - stride[1] * np.arange(out_width))
+    shares = upstream / np.outer(heights, widths)
+    lines = np.zeros((N, C, out_height, W), upstream.dtype)
+    for across, columns in window_cells(W, window[1], stride[1], 0, out_width):
+        lines[..., columns] += shares[..., across]
+    d_images = np.zeros(image_shape, upstream.dtype)
+    for down, rows in window_cells(H, window[0], stride[0], 0, out_height):
+        d_images[:, :, rows] += lines[:, :, down]
+    return d_images
+
+
+def global_mean_pool_backward(upstream, image_shape):
+    """Return the gradient of the pictures that `global_mean_pool` got: equal shares for all cells.
+
+    Parameters
+    ----------
+    upstream : array_like of real numbers, shape (N, C)
+        The gradient of the result of `global_mean_pool`.
+    image_shape : (N, C, H, W)
+        The shape of the pictures.
+
+    Returns
+    -------
+    array, shape (N, C, H, W)
+        Of the type of `upstream`, or float64 if that holds whole numbers or bool. NaN reaches all
+        cells of its channel.
+
+    Raises
+    ------
+    ValueError
+        An argument is not as above.
+
+    Source: Goodfellow, Bengio and Courville, Deep Learning (2016), section 6.5: the chain rule.
+    """
+    upstream, (N, C, H, W) = check_global_mean_backward(upstream, image_shape)
+    shares = upstream / (H * W)
+    return np.repeat(shares, H * W).reshape(N, C, H, W)

@@ -55,3 +55,59 @@ def check_blur(images, stride):
     images = check_images(images)
     stride = whole_pair("stride", stride, 1, AXES)
     return images if images.dtype.kind == "f" else images.astype(np.float64), stride
+
+
+def check_max_backward(upstream, images, window, stride, padding, ceil_mode):
+    """Return upstream and images as arrays, or raise ValueError saying which does not fit."""
+    images, window, stride, _, sizes = check_pool2d(images, window, stride, padding, ceil_mode)
+    upstream = _upstream(upstream, (*images.shape[:2], *sizes))
+    if upstream.dtype == np.int64 and upstream.size:
+        error, terms = checks.magnitude(upstream), 1
+        for size, step in zip(window, stride, strict=True):
+            terms *= -(-size // step)  # so many windows may hold one cell
+        if terms * error > checks.LARGEST:
+            raise ValueError(
+                f"upstream held whole numbers up to {error}: a sum of {terms} of them might pass "
+                f"the largest int64; they must be smaller, or floats"
+            )
+    return upstream, images
+
+
+def check_mean_backward(upstream, image_shape, window, stride, ceil_mode):
+    """Return upstream, image_shape, window, stride and sizes, or raise ValueError."""
+    image_shape = _image_shape(image_shape)
+    images = np.broadcast_to(0.0, image_shape)
+    _, window, stride, _, sizes = check_pool2d(images, window, stride, 0, ceil_mode)
+    upstream = _upstream(upstream, (*image_shape[:2], *sizes))
+    if upstream.dtype.kind != "f":
+        upstream = upstream.astype(np.float64)
+    return upstream, image_shape, window, stride, sizes
+
+
+def check_global_mean_backward(upstream, image_shape):
+    """Return upstream and image_shape, or raise ValueError saying which does not fit."""
+    image_shape = _image_shape(image_shape)
+    return _upstream(upstream, image_shape[:2]), image_shape
+
+
+def _upstream(upstream, shape):
+    """Return upstream as an array of int64 or floats of this shape, that of the layer's result."""
+    wanted = f"of shape {shape}, that of the result"
+    array = checks.numbers("upstream", upstream, f"an array of real numbers {wanted}")
+    if array.shape != shape:
+        raise ValueError(f"upstream was of shape {array.shape}; it must be {wanted}")
+    return checks.widen("upstream", array)
+
+
+def _image_shape(image_shape):
+    """Return the shape of pictures as four ints."""
+    try:
+        lengths = tuple(image_shape)
+    except TypeError:
+        lengths = ()
+    if len(lengths) != len(IMAGES):
+        raise ValueError(f"image_shape was {image_shape!r}; it must be ({', '.join(IMAGES)})")
+    return tuple(
+        checks.whole(f"image_shape, axis {axis} ({IMAGES[axis]}),", length, int(axis > 1))
+        for axis, length in enumerate(lengths)
+    )

@@ -206,7 +206,7 @@ def stamp(image, kernel, anchor):
 @misconception(
     "q1-stamp-kernels",
     "The sum is made in the type of the picture and turned into float64 afterward. A sum in "
-    "float32 is rounded to seven digits by then: turn the picture and the kernel into float64 first.",
+    "float32 is rounded to seven digits by then: picture and kernel must be float64 first.",
 )
 def stamp(image, kernel, anchor):
     _check_anchor(anchor, kernel)
