@@ -10,16 +10,13 @@ import re
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
 from cnnbook.convolution import windows2d
 from cnnbook.layers import conv2d, conv2d_backward
 from cnnbook.layers.convolution import scatter_windows
-
-settings.register_profile("cnnbook", deadline=None, derandomize=True, database=None)
-settings.load_profile("cnnbook")
 
 NAMES = ("d_images", "d_kernels", "d_bias")
 WIDTH = st.integers(1, 4)

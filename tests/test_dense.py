@@ -9,14 +9,11 @@ import re
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
 from cnnbook.layers import dense, dense_backward
-
-settings.register_profile("cnnbook", deadline=None, derandomize=True, database=None)
-settings.load_profile("cnnbook")
 
 INTEGERS = ("bool", "int8", "uint8", "int32", "uint64")
 

@@ -5,13 +5,10 @@ import re
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnbook.gradcheck import check_gradient, numerical_gradient
-
-settings.register_profile("cnnbook", deadline=None, derandomize=True, database=None)
-settings.load_profile("cnnbook")
 
 SHAPES = st.sampled_from([(), (1,), (5,), (3, 2), (2, 1, 3)])
 SEEDS = st.integers(0, 2**32 - 1)

@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -25,9 +25,6 @@ from cnnbook.layers import (
     relu_backward,
     softmax,
 )
-
-settings.register_profile("cnnbook", deadline=None, derandomize=True, database=None)
-settings.load_profile("cnnbook")
 
 KINDS = pytest.mark.parametrize("kind, tolerance", [("float32", 2e-6), ("float64", 1e-14)])
 FUNCTIONS = [
