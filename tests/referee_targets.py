@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import types
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -49,7 +50,8 @@ from tools.demo_class import reference_answers
 
 ROOT = Path(__file__).resolve().parents[1]
 FOREIGN = ROOT / "tests" / "foreign_course" / "source" / "letters"
-SECONDS = 4.0
+SECONDS = 4.0  # for an attack, which may take all it gets
+PATIENCE = 30.0  # for the honest, also on a busy machine
 NAMES = ("letters", "supplies", "tensors", "ps1")
 WITHOUT = {OPEN: ("files",), SHARED: ("processes",), CONNECTED: ("network", "seccomp")}
 CONFIG = "c = get_config()\nc.CourseDirectory.course_id = 'attacked'\n"
@@ -227,7 +229,7 @@ class Target:
         (self.folder / "nbgrader_config.py").write_text(CONFIG)
         self.assignment = read_assignment(self.folder, name)
         (self.notebook,) = self.assignment.notebooks
-        self.settings = Settings(packages=packages, seconds=SECONDS)
+        self.settings = Settings(packages=packages, seconds=PATIENCE)
         self.reference = reference_answers(self.assignment)[name]
         self.released = json.loads(nbformat.writes(source, version=4))
         for cell in self.notebook.cells:
@@ -289,22 +291,23 @@ class Target:
                 path.write_bytes(content)
         return folder
 
-    def task(self, student):
+    def task(self, student, seconds=PATIENCE):
         folder = self.folder / "submitted" / student / self.name
-        return grade.Task(str(self.folder), self.name, student, str(folder), self.settings)
+        settings = replace(self.settings, seconds=seconds)
+        return grade.Task(str(self.folder), self.name, student, str(folder), settings)
 
-    def grade(self, submission, student="somebody"):
+    def grade(self, submission, student="somebody", seconds=PATIENCE):
         """Return the outcome of a submission, as `referee autograde` comes to it."""
         self.write(submission, student)
         try:
-            return grade.grade_one(self.task(student))
+            return grade.grade_one(self.task(student, seconds))
         finally:
             shutil.rmtree(self.folder / "submitted" / student)
 
     def meet(self, attack, service):
         """Grade an attack; return how much it gained, and see that it changed nothing else."""
         before = self.state()
-        outcome = self.grade(self.made(attack))
+        outcome = self.grade(self.made(attack), seconds=SECONDS)
         assert self.state() == before, "the attack changed a file outside"
         assert not was_reached(service), "the attack reached a service of this machine"
         assert outcome["max"] == self.points
@@ -352,7 +355,7 @@ class Target:
         """Whether an attack gains, or changes something, where what stops it is switched off."""
         if attack.works == SUPPLIED:
             with asking_the_student():
-                return self.grade(self.made(attack))["score"] > self.worth(attack)
+                return self.grade(self.made(attack), seconds=SECONDS)["score"] > self.worth(attack)
         if attack.works == ALONE:
             return (self.by_nbgrader(attack) or 0) > self.worth(attack)
         submission = self.made(attack)
@@ -363,7 +366,7 @@ class Target:
         with grading_without(*WITHOUT[attack.works]):
             control = self.grade(self.partly(), "control")["score"]
             before = self.state()
-            gained = self.grade(submission)["score"] > self.worth(attack)
+            gained = self.grade(submission, seconds=SECONDS)["score"] > self.worth(attack)
             spoiled = self.grade(self.partly(), "control")["score"] != control
             changed = self.state() != before
             heard = was_reached(service)
