@@ -53,10 +53,12 @@ audit: book ## run Lighthouse on the built book (RUNS=3, PAGE=word in a name)
 bench: $(READY) ## run the benchmarks
 	@$(PYTHON) -m benchmarks.convolution
 	@$(PYTHON) -m benchmarks.pooling
+	@$(PYTHON) -m benchmarks.lenet
 
 experiments: $(READY) ## run the long comparisons again (about half an hour of one core)
 	@$(PYTHON) -m experiments.first_cnn
 	@$(PYTHON) -m experiments.features
+	@$(PYTHON) -m experiments.numpy_lenet
 	@$(PYTHON) -m experiments.pooling
 
 clean: ## remove the built book and other generated files; .venv stays

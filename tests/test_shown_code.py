@@ -25,6 +25,7 @@ INTRODUCED = {
     "layers.convolution": ("31-the-convolution-layer", "42-backprop-convolution"),
     "layers.dense": "41-backprop-dense",
     "layers.losses": "41-backprop-dense",
+    "layers.network": "44-a-cnn-in-numpy",
     "layers.pooling": ("32-pooling", "43-backprop-pooling"),
     "models.small": "12-a-first-cnn",
     "statistics": "13-how-to-measure",

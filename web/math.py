@@ -13,8 +13,21 @@ from py_mini_racer import JSEvalException, MiniRacer
 from sphinx.util import logging
 
 KATEX = Path(__file__).parent / "katex" / "katex.min.js"
-# An attribute that HTML does not know; an unseen sign that makes a third child where two may be.
-INVALID = (' columnspacing=""', "<mo>\u2061</mo>")
+# What KaTeX writes and MathML does not know: attributes; an unseen sign that makes a third child
+# where two may be; operators made of several elements, by \overset and \bmod.
+INVALID = [
+    (re.compile(pattern), instead)
+    for pattern, instead in (
+        (r' columnspacing=""|(?<=<mtd) width="50%"', ""),
+        ("<mo>\u2061</mo>", ""),
+        (r"<mo>(<mover>.*?</mover>)</mo>", r"<mrow>\1</mrow>"),
+        (r"<mo><mo>([^<]*)</mo></mo>", r"<mo>\1</mo>"),
+        (
+            r'(<mo lspace="0.22em" rspace="0.22em">)<mrow>((?:<mi[^>]*>\w</mi>)+)</mrow></mo>',
+            lambda found: f"{found[1]}{re.sub('<[^>]*>', '', found[2])}</mo>",
+        ),
+    )
+]
 # The formula's source: neither seen nor read aloud, and two elements more for each formula.
 SOURCE = re.compile(r"</?semantics>|<annotation .*?</annotation>", re.S)
 LOGGER = logging.getLogger(__name__)
@@ -39,8 +52,8 @@ def render(formula, display):
     except JSEvalException as error:
         explanation = str(error).splitlines()[0].partition("ParseError: ")[2]
         raise ValueError(explanation or str(error)) from None
-    for invalid in INVALID:
-        html = html.replace(invalid, "")
+    for pattern, instead in INVALID:
+        html = pattern.sub(instead, html)
     return SOURCE.sub("", html)
 
 

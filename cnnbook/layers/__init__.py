@@ -12,6 +12,16 @@ from cnnbook.layers.losses import (
     nll_loss_backward,
     softmax,
 )
+from cnnbook.layers.network import (
+    Conv2d,
+    Dense,
+    Flatten,
+    Layer,
+    MaxPool2d,
+    MeanPool2d,
+    Network,
+    ReLU,
+)
 from cnnbook.layers.pooling import (
     argmax_pool2d,
     blur_pool2d,
@@ -24,6 +34,14 @@ from cnnbook.layers.pooling import (
 )
 
 __all__ = [
+    "Conv2d",
+    "Dense",
+    "Flatten",
+    "Layer",
+    "MaxPool2d",
+    "MeanPool2d",
+    "Network",
+    "ReLU",
     "argmax_pool2d",
     "blur_pool2d",
     "conv2d",
