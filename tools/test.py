@@ -80,7 +80,8 @@ def main(names):
         print(f"make test: no part {unknown[0]!r}; the parts are {', '.join(known)}")
         return 2
     start = time.perf_counter()
-    queue = Queue(names or [name for name in known if name not in ONLY_IF_NAMED])
+    chosen = names or [name for name in known if name not in ONLY_IF_NAMED]
+    queue = Queue(chosen)
     lanes = [threading.Thread(target=work, args=(queue, known), daemon=True) for _ in range(LANES)]
     for lane in lanes:
         lane.start()
@@ -91,8 +92,11 @@ def main(names):
         verdict = {0: "passed", NO_TESTS: "no tests"}.get(code, "FAILED")
         print(f"{name:<20} {minutes:7.1f}  {verdict}")
     print(f"{'by the clock':<20} {(time.perf_counter() - start) / 60:7.1f}")
-    failed = sum(code != 0 for code, _ in queue.results.values())
-    print(f"{len(queue.results) - failed} passed, {failed} failed")
+    for name in sorted({*chosen} - {*queue.results}):
+        print(f"{name:<20}          NOT RUN")
+    passed = sum(code == 0 for code, _ in queue.results.values())
+    failed = len({*chosen}) - passed
+    print(f"{passed} passed, {failed} failed or not run")
     return int(failed > 0)
 
 

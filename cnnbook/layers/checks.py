@@ -15,8 +15,8 @@ def check_conv2d(images, kernels, bias, stride, padding, dilation, groups):
     Padding comes back as ((above, below), (left, right)). ValueError says which argument does not
     fit, in which of its axes, and what it must be.
     """
-    images = _array("images", images, IMAGES, least=(0, 1, 1, 1))
-    kernels = _array("kernels", kernels, KERNELS, least=(1, 1, 1, 1))
+    images = array_with_axes("images", images, IMAGES, least=(0, 1, 1, 1))
+    kernels = array_with_axes("kernels", kernels, KERNELS, least=(1, 1, 1, 1))
     stride = whole_pair("stride", stride, 1, AXES)
     dilation = whole_pair("dilation", dilation, 1, AXES)
     images, *padding = check_padding2d(images, padding, "zero")
@@ -34,7 +34,7 @@ def check_conv2d(images, kernels, bias, stride, padding, dilation, groups):
     return images, kernels, bias[0] if bias else None, stride, padding, dilation, groups
 
 
-def _array(name, values, axes, least):
+def array_with_axes(name, values, axes, least):
     """Return an array of int64 or floats that has these axes, each of at least this length."""
     layout = f"of shape ({', '.join(axes)})"
     array = checks.numbers(name, values, f"an array of real numbers {layout}")
@@ -78,7 +78,7 @@ def _check_fit(images, kernels, axis, lines, padding, dilation):
 
 
 def _check_bias(bias, out_channels):
-    bias = _array("bias", bias, ("out_channels",), least=(1,))
+    bias = array_with_axes("bias", bias, ("out_channels",), least=(1,))
     if len(bias) != out_channels:
         raise ValueError(
             f"bias was of shape {bias.shape}; its axis 0 was {len(bias)}, it must be "

@@ -4,7 +4,7 @@ import numpy as np
 
 from cnnbook import checks
 from cnnbook.convolution import output_size
-from cnnbook.layers.checks import _array, check_conv2d
+from cnnbook.layers.checks import array_with_axes, check_conv2d
 
 MAPS = ("N", "out_channels", "out_height", "out_width")
 
@@ -18,7 +18,7 @@ def check_conv2d_backward(upstream, images, kernels, stride, padding, dilation, 
     images, kernels, _, stride, padding, dilation, groups = check_conv2d(
         images, kernels, None, stride, padding, dilation, groups
     )
-    upstream = _array("upstream", upstream, MAPS, least=(0, 1, 1, 1))
+    upstream = array_with_axes("upstream", upstream, MAPS, least=(0, 1, 1, 1))
     settings = zip(images.shape[2:], kernels.shape[2:], stride, padding, dilation, strict=True)
     shape = (len(images), len(kernels), *(output_size(*setting) for setting in settings))
     if upstream.shape != shape:

@@ -6,7 +6,7 @@ Each returns them ready for use, or raises ValueError.
 import numpy as np
 
 from cnnbook import checks
-from cnnbook.layers.checks import _array
+from cnnbook.layers.checks import array_with_axes
 
 INPUTS = ("N", "in")
 WEIGHTS = ("in", "out")
@@ -18,7 +18,7 @@ def check_dense(inputs, weights, bias):
     inputs, weights = _inputs_and_weights(inputs, weights)
     arrays = [inputs, weights]
     if bias is not None:
-        bias = _array("bias", bias, ("out",), least=(1,))
+        bias = array_with_axes("bias", bias, ("out",), least=(1,))
         if len(bias) != weights.shape[1]:
             raise ValueError(
                 f"bias was of shape {bias.shape}; its axis 0 was {len(bias)}, it must be "
@@ -35,7 +35,7 @@ def check_dense(inputs, weights, bias):
 def check_dense_backward(upstream, inputs, weights):
     """Return upstream, inputs and weights as arrays of one type."""
     inputs, weights = _inputs_and_weights(inputs, weights)
-    upstream = _array("upstream", upstream, ("N", "out"), least=(0, 1))
+    upstream = array_with_axes("upstream", upstream, ("N", "out"), least=(0, 1))
     shape = (len(inputs), weights.shape[1])
     if upstream.shape != shape:
         raise ValueError(
@@ -74,7 +74,7 @@ def check_upstream(upstream, inputs):
 
 def check_scores(scores, least=0, name="scores"):
     """Return scores as an array (N, classes) of floats, N being at least `least`."""
-    scores = _array(name, scores, SCORES, least=(least, 1))
+    scores = array_with_axes(name, scores, SCORES, least=(least, 1))
     return scores if scores.dtype.kind == "f" else scores.astype(np.float64)
 
 
@@ -104,8 +104,8 @@ def check_labels(scores, labels, name="scores"):
 
 
 def _inputs_and_weights(inputs, weights):
-    inputs = _array("inputs", inputs, INPUTS, least=(0, 1))
-    weights = _array("weights", weights, WEIGHTS, least=(1, 1))
+    inputs = array_with_axes("inputs", inputs, INPUTS, least=(0, 1))
+    weights = array_with_axes("weights", weights, WEIGHTS, least=(1, 1))
     if len(weights) != inputs.shape[1]:
         raise ValueError(
             f"weights was of shape {weights.shape}; its axis 0 was {len(weights)}, it must be "

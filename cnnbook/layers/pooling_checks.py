@@ -5,14 +5,14 @@ import numpy as np
 from cnnbook import checks
 from cnnbook.convolution import output_size
 from cnnbook.convolution.checks import AXES, whole_pair
-from cnnbook.layers.checks import IMAGES, _array
+from cnnbook.layers.checks import IMAGES, array_with_axes
 
 SIDES = ("height", "width")
 
 
 def check_images(images):
     """Return images as an array (N, C, H, W) of int64 or floats, or raise ValueError."""
-    return _array("images", images, IMAGES, least=(0, 0, 1, 1))
+    return array_with_axes("images", images, IMAGES, least=(0, 0, 1, 1))
 
 
 def check_pool2d(images, window, stride, padding=0, ceil_mode=False):
