@@ -291,16 +291,26 @@ class Target:
                 path.write_bytes(content)
         return folder
 
-    def task(self, student, seconds=PATIENCE):
+    def task(self, student):
         folder = self.folder / "submitted" / student / self.name
-        settings = replace(self.settings, seconds=seconds)
-        return grade.Task(str(self.folder), self.name, student, str(folder), settings)
+        return grade.Task(str(self.folder), self.name, student, str(folder), self.settings)
 
     def grade(self, submission, student="somebody", seconds=PATIENCE):
-        """Return the outcome of a submission, as `referee autograde` comes to it."""
+        """Return the outcome of a submission, as `referee autograde` comes to it.
+
+        Whatever the limit of time is, all are graded in one and the same jail.
+        """
         self.write(submission, student)
+        task = self.task(student)
+        grader = grade.prepare(task)
+        limits = replace(grader.sandbox.limits, seconds=seconds)
+        settings = replace(grader.settings, seconds=seconds)
         try:
-            return grade.grade_one(self.task(student, seconds))
+            with (
+                mock.patch.object(grader.sandbox, "limits", limits),
+                mock.patch.object(grader, "settings", settings),
+            ):
+                return grade.grade_one(task)
         finally:
             shutil.rmtree(self.folder / "submitted" / student)
 
