@@ -34,7 +34,12 @@ RECIPES = {
     "PyTorch, 0.05": {"library": "PyTorch", "rate": 0.05},
     "PyTorch, 0.1": {"library": "PyTorch", "rate": 0.1},
 }
-SOURCES = ("experiments/numpy_lenet.py", "cnnbook/layers/network.py", "cnnbook/data/mnist.py")
+LAYERS = ("activations", "convolution", "dense", "losses", "network", "pooling")
+SOURCES = (
+    "experiments/numpy_lenet.py",
+    "cnnbook/data/mnist.py",
+    *(f"cnnbook/layers/{name}.py" for name in LAYERS),
+)
 BATCH = 64
 MOMENTUM = 0.9
 

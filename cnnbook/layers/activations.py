@@ -43,8 +43,8 @@ def relu_backward(upstream, inputs):
     Returns
     -------
     array of that shape, of the type of upstream (int64 if it holds whole numbers or bool)
-        A NaN of upstream stays where the input is positive, and is 0 elsewhere; where the input is
-        NaN, upstream passes.
+        NaN of upstream stays NaN wherever it is, and infinity becomes NaN where it is stopped; an
+        input of NaN is not positive.
 
     Raises
     ------
@@ -54,6 +54,4 @@ def relu_backward(upstream, inputs):
     Source: Glorot, Bordes and Bengio, Deep sparse rectifier neural networks (2011), section 3.
     """
     upstream, inputs = check_upstream(upstream, inputs)
-    d_inputs = upstream.copy()
-    d_inputs[inputs <= 0] = 0
-    return d_inputs
+    return upstream * (inputs > 0)

@@ -4,6 +4,8 @@ The chapter "The convolution layer" introduces its forward pass, the chapter "Ba
 through a convolution" its backward pass.
 """
 
+import math
+
 import numpy as np
 
 from cnnbook.convolution import pad2d, windows2d
@@ -119,24 +121,29 @@ def conv2d_backward(upstream, images, kernels, stride=1, padding=0, dilation=1, 
 
     Source: Dumoulin and Visin, A guide to convolution arithmetic (2016), section 4.1, for the
     pictures; computed by unrolling as in Chellapilla, Puri and Simard, High performance
-    convolutional neural networks for document processing (2006), one picture at a time.
+    convolutional neural networks for document processing (2006), some pictures at a time.
     """
     upstream, images, kernels, stride, padding, dilation, groups = check_conv2d_backward(
         upstream, images, kernels, stride, padding, dilation, groups
     )
     padded = pad2d(images, padding)
-    windows = windows2d(padded, kernels.shape[2:], stride, dilation)
-    windows = windows.transpose(0, 1, 4, 5, 2, 3)  # (N, C, kh, kw, out_height, out_width)
-    columns = np.empty(windows.shape[1:], images.dtype)  # of one picture; used again for the next
-    matrix = columns.reshape(groups, -1, columns[0, 0, 0].size)
-    filters = kernels.reshape(groups, -1, matrix.shape[1])
-    deltas = upstream.reshape(len(images), groups, filters.shape[1], matrix.shape[2])
+    filters = kernels.reshape(groups, -1, kernels[0].size)
     d_padded, d_filters = np.zeros_like(padded), np.zeros_like(filters)
-    for picture, delta, d_picture in zip(windows, deltas, d_padded, strict=True):
-        columns[...] = picture
-        d_filters += delta @ matrix.swapaxes(1, 2)
-        np.matmul(filters.swapaxes(1, 2), delta, out=matrix)
-        scatter_windows(columns.transpose(0, 3, 4, 1, 2), d_picture, stride, dilation)
+    sizes = padded.shape[1], *kernels.shape[2:], *upstream.shape[2:]  # of a picture's columns
+    share = max(1, 2**18 // math.prod(sizes))
+    for first in range(0, len(images), share):
+        part = slice(first, first + share)
+        pictures = padded[part].transpose(1, 2, 3, 0).copy()  # (C, H, W, n)
+        windows = windows2d(pictures.transpose(0, 3, 1, 2), kernels.shape[2:], stride, dilation)
+        columns = windows.transpose(0, 4, 5, 2, 3, 1).copy()  # (C, kh, kw, oh, ow, n)
+        matrix = columns.reshape(groups, filters.shape[2], -1)
+        deltas = upstream[part].transpose(1, 2, 3, 0).reshape(*filters.shape[:2], -1)
+        d_filters += deltas @ matrix.swapaxes(1, 2)
+        np.matmul(filters.swapaxes(1, 2), deltas, out=matrix)
+        pictures[...] = 0
+        windows = columns.transpose(0, 5, 3, 4, 1, 2)
+        scatter_windows(windows, pictures.transpose(0, 3, 1, 2), stride, dilation)
+        d_padded[part] = pictures.transpose(3, 0, 1, 2)
     (above, _), (left, _) = padding
     d_images = d_padded[..., above : above + images.shape[2], left : left + images.shape[3]]
     return d_images, d_filters.reshape(kernels.shape), upstream.sum(axis=(0, 2, 3))
