@@ -1,6 +1,7 @@
 """What several test files share."""
 
 import contextlib
+import fcntl
 import os
 import shutil
 import sys
@@ -51,12 +52,21 @@ def need():
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
-    """Build the book from nothing and return its folder."""
+    """Build the book from nothing and return its folder, which no test changes.
+
+    The parts of one run of `tools.test` share a build: it gives them an empty folder to build in.
+    """
     from tools import book
 
-    output = tmp_path_factory.mktemp("book") / "html"
-    assert book.build(output) == ""
-    return output
+    folder = Path(os.environ.get("COURSE_BOOK") or tmp_path_factory.mktemp("book"))
+    done = folder / "done"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder / "html", ignore_errors=True)
+            assert book.build(folder / "html") == ""
+            done.touch()
+    return folder / "html"
 
 
 @pytest.fixture(scope="session")

@@ -23,12 +23,15 @@ class Log:
 
     def __init__(self, context, own):
         self.own = own
-        self.requests, self.problems = [], []
+        self.clear()
         context.on("request", self.asked)
         context.on("requestfailed", lambda request: self.note("failed", request.url))
         context.on("response", self.answered)
         context.on("weberror", lambda error: self.note("error", error.error.message))
         context.on("console", self.said)
+
+    def clear(self):
+        self.requests, self.problems = [], []
 
     def note(self, kind, text):
         self.problems.append(f"{kind}: {text}")
@@ -48,15 +51,29 @@ class Log:
 
 
 @contextlib.contextmanager
-def visit(browser, base, name, **options):
-    """Open one page with an empty cache; yield it and the log of its network."""
+def window(browser, base, **options):
+    """Yield a function that opens one page with an empty cache; it returns it with its log."""
     context = browser.new_context(**options)
     context.set_default_timeout(MILLISECONDS)
     log = Log(context, base)
     page = context.new_page()
-    page.goto(base + name, wait_until="networkidle")
-    yield page, log
+    tools = context.new_cdp_session(page)
+
+    def show(name):
+        tools.send("Network.clearBrowserCache")
+        log.clear()
+        page.goto(base + name, wait_until="networkidle")
+        return page, log
+
+    yield show
     context.close()
+
+
+@contextlib.contextmanager
+def visit(browser, base, name, **options):
+    """Open one page in a window of its own; yield it and the log of its network."""
+    with window(browser, base, **options) as show:
+        yield show(name)
 
 
 @pytest.fixture(scope="module", params=["server", "files"])
@@ -72,8 +89,10 @@ def base(request, site):
 def walk(browser, base, names):
     """Return for each page the bytes of its first load by address, and what went wrong."""
     found = {}
-    for name in names:
-        with visit(browser, base, name) as (page, log):
+    # A new window costs more than the page that it shows.
+    with window(browser, base) as show:
+        for name in names:
+            page, log = show(name)
             sizes = {
                 request.url.removeprefix(base): request.sizes()["responseBodySize"]
                 for request in log.requests
@@ -98,12 +117,15 @@ def walks(site, browser):
 def loads(walks, site, soups):
     """Return the bytes of the first load of each page from a server, by address.
 
-    Playwright does not report the icon that a browser fetches for its tab: it is added.
+    Playwright does not report the icon that a browser fetches for its tab: it is added. The page's
+    picture of the same name may come from the cache then, and nothing else.
     """
     result = {}
     for name, (sizes, _) in walks["server"].items():
-        icons = [link["href"] for link in soups[site / name].select("link[rel~=icon]")]
-        files = [(site / name).parent / icon for icon in icons]
+        links = soups[site / name].select("link[rel~=icon]")
+        files = [((site / name).parent / link["href"]).resolve() for link in links]
+        cached = [url for url, size in sizes.items() if size <= 0]
+        assert {(site / url).resolve() for url in cached} <= {*files}, f"{name}: {cached}"
         result[name] = sizes | {str(file): file.stat().st_size for file in files}
     return result
 

@@ -2,13 +2,15 @@
 
 A part is a file of `tests/`: `data` is `tests/test_data.py`. Some take too long to run each time:
 they run only if they are named. Two parts run at a time, except that those which grade start
-processes and control groups by the dozen: of them, one at a time. A part's report appears whole,
-when it ends.
+processes and control groups by the dozen: of them, one at a time. Long parts come first, so that
+the lanes end together. All parts look at one build of the book, which the first to need it makes.
+A part's report appears whole, when it ends.
 """
 
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -18,6 +20,7 @@ from tools.determinism import environment
 ROOT = Path(__file__).resolve().parents[1]
 NO_TESTS = 5
 ONLY_IF_NAMED = {"referee_full"}
+LONG = ["chapters", "class", "referee_attacks", "accessibility", "referee_campaign", "experiments"]
 LANES = min(2, os.cpu_count() or 1)
 
 
@@ -30,10 +33,10 @@ def grades(name):
 
 
 class Queue:
-    """Hands out parts to lanes, those that grade first and one at a time."""
+    """Hands out parts to lanes, those that grade first and one at a time, the long ones first."""
 
     def __init__(self, names):
-        self.waiting = sorted(names, key=grades, reverse=True)
+        self.waiting = sorted(names, key=lambda name: (not grades(name), name not in LONG))
         self.grading = False
         self.results = {}
         self.lock = threading.Lock()
@@ -56,14 +59,14 @@ class Queue:
             print(f"== {name}\n{report}", flush=True)
 
 
-def work(queue, known):
-    """Run parts until none is left that may start."""
+def work(queue, known, folder):
+    """Run parts until none is left that may start; in the folder they share a build of the book."""
     while name := queue.take():
         start = time.perf_counter()
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", str(known[name])],
             cwd=ROOT,
-            env=environment(),
+            env={**environment(), "COURSE_BOOK": folder},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -82,11 +85,13 @@ def main(names):
     start = time.perf_counter()
     chosen = names or [name for name in known if name not in ONLY_IF_NAMED]
     queue = Queue(chosen)
-    lanes = [threading.Thread(target=work, args=(queue, known), daemon=True) for _ in range(LANES)]
-    for lane in lanes:
-        lane.start()
-    for lane in lanes:
-        lane.join()
+    with tempfile.TemporaryDirectory(prefix="book-") as folder:
+        task = {"target": work, "args": (queue, known, folder), "daemon": True}
+        lanes = [threading.Thread(**task) for _ in range(LANES)]
+        for lane in lanes:
+            lane.start()
+        for lane in lanes:
+            lane.join()
     print("\npart                 minutes  result")
     for name, (code, minutes) in sorted(queue.results.items()):
         verdict = {0: "passed", NO_TESTS: "no tests"}.get(code, "FAILED")
