@@ -119,15 +119,18 @@ EMPTY = re.compile(
     r"|diagram|photo|screenshot|logo)( \d+)?\.?$|image of|picture of|output of the code cell",
     flags=re.I,
 )
+WIDE_FORMULAS = """[...document.querySelectorAll(".katex-display")].filter(
+  (formula) => formula.firstElementChild.scrollWidth > formula.clientWidth + 1)"""
 ALT_AT_LEAST = 25
 MILLISECONDS = 60_000  # on a busy machine
 
 
 @contextlib.contextmanager
-def visit(browser, url, theme="light", chosen=False, viewport=DESKTOP, **options):
-    """Open a page in a theme: the system's, or one chosen by the reader against the system's.
+def window(browser, theme="light", chosen=False, viewport=DESKTOP, **options):
+    """Yield a function that opens a page in one window and returns it when its scripts have run.
 
-    Motion is off, so that nothing is judged while it is on its way.
+    It opens in a theme: the system's, or one chosen by the reader against the system's. Motion is
+    off, so that nothing is judged while it is on its way.
     """
     opposite = {"light": "dark", "dark": "light"}[theme]
     context = browser.new_context(
@@ -142,11 +145,22 @@ def visit(browser, url, theme="light", chosen=False, viewport=DESKTOP, **options
             f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')"
         )
     page = context.new_page()
-    page.goto(url)
-    settle(page)
-    assert page.evaluate("() => document.documentElement.dataset.theme") == theme
-    yield page
+
+    def show(url):
+        page.goto(url)
+        settle(page)
+        assert page.evaluate("() => document.documentElement.dataset.theme") == theme
+        return page
+
+    yield show
     context.close()
+
+
+@contextlib.contextmanager
+def visit(browser, url, *arguments, **options):
+    """Open a page in a window of its own."""
+    with window(browser, *arguments, **options) as show:
+        yield show(url)
 
 
 def unfold(page):
@@ -172,8 +186,10 @@ def test_axe_finds_nothing_on_any_page_with_everything_unfolded(
     site, address, browser, theme, chosen, viewport
 ):
     problems = []
-    for name in audit.pages(site):
-        with visit(browser, address + name, theme, chosen, viewport) as page:
+    # A new window costs as much as the page that it shows.
+    with window(browser, theme, chosen, viewport) as show:
+        for name in audit.pages(site):
+            page = show(address + name)
             unfold(page)
             problems += judge(page, f"{name} ({theme}, {viewport['width']} px)")
     assert not problems, "\n".join(problems)
@@ -384,6 +400,18 @@ def test_a_button_to_copy_is_made_when_its_code_comes_near(address, browser):
         assert button.count() == 0
         blocks.last.scroll_into_view_if_needed()
         button.wait_for(state="attached")
+
+
+def test_a_formula_wider_than_a_phone_takes_the_focus_and_scrolls_to_its_end(address, browser):
+    url = f"{address}chapters/31-the-convolution-layer.html"
+    with visit(browser, url, viewport=PHONE) as page:
+        page.add_style_tag(content="* { content-visibility: visible !important }")
+        page.wait_for_function(f"{WIDE_FORMULAS}.every((formula) => formula.tabIndex === 0)")
+        rests = page.evaluate(f"""{WIDE_FORMULAS}.map((formula) => {{
+          formula.scrollLeft = 10000;
+          return formula.scrollWidth - formula.clientWidth - formula.scrollLeft;
+        }})""")
+        assert rests and max(map(abs, rests)) <= 1, rests
 
 
 def test_nothing_moves_for_a_reader_who_asked_for_no_motion(address, browser):

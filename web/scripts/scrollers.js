@@ -8,6 +8,6 @@
       else target.removeAttribute("tabindex");
     });
   });
-  const blocks = "pre, .cell_output > .output, div.math, main article table";
+  const blocks = "pre, .cell_output > .output, .katex-display, main article table";
   for (const block of document.querySelectorAll(blocks)) watch.observe(block);
 }
