@@ -27,7 +27,9 @@ INTRODUCED = {
     "layers.losses": "41-backprop-dense",
     "layers.network": "44-a-cnn-in-numpy",
     "layers.pooling": ("32-pooling", "43-backprop-pooling"),
+    "models.one_conv": "45-the-same-in-pytorch",
     "models.small": "12-a-first-cnn",
+    "models.three_conv": "45-the-same-in-pytorch",
     "statistics": "13-how-to-measure",
 }
 

@@ -1,5 +1,7 @@
 """Networks, one file an architecture."""
 
+from cnnbook.models.one_conv import OneConvNet
 from cnnbook.models.small import SmallNet
+from cnnbook.models.three_conv import ThreeConvNet
 
-__all__ = ["SmallNet"]
+__all__ = ["OneConvNet", "SmallNet", "ThreeConvNet"]

@@ -1,0 +1,227 @@
+"""The networks of `cnnbook.models` have the shapes, the counts and the functions they promise."""
+
+import ast
+import inspect
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+from torch import nn
+from torch.nn import functional as F
+
+from cnnbook import models
+from cnnbook.models import OneConvNet, SmallNet, ThreeConvNet
+from tools import notebooks
+
+# Each layer by name: the shape of what it gives for one picture, and its number of parameters.
+LAYERS = {
+    "SmallNet": {
+        "conv1": ((2, 26, 26), 20),
+        "conv2": ((3, 24, 24), 57),
+        "pool": ((3, 12, 12), 0),
+        "dense1": ((16,), 6_928),
+        "dense2": ((10,), 170),
+    },
+    "OneConvNet": {
+        "conv": ((128, 26, 26), 1_280),
+        "pool": ((128, 13, 13), 0),
+        "dense": ((10,), 216_330),
+    },
+    "OneConvNet of 4×4": {
+        "conv": ((128, 25, 25), 2_176),
+        "pool": ((128, 12, 12), 0),
+        "dense": ((10,), 184_330),
+    },
+    "ThreeConvNet": {
+        "convolutions.0": ((32, 26, 26), 320),
+        "convolutions.2": ((32, 13, 13), 0),
+        "convolutions.3": ((64, 11, 11), 18_496),
+        "convolutions.5": ((64, 5, 5), 0),
+        "convolutions.6": ((64, 3, 3), 36_928),
+        "dense1": ((64,), 36_928),
+        "dense2": ((10,), 650),
+    },
+    "ThreeConvNet without pooling": {
+        "convolutions.0": ((32, 26, 26), 320),
+        "convolutions.2": ((32, 26, 26), 0),
+        "convolutions.3": ((64, 24, 24), 18_496),
+        "convolutions.5": ((64, 24, 24), 0),
+        "convolutions.6": ((64, 22, 22), 36_928),
+        "dense1": ((64,), 1_982_528),
+        "dense2": ((10,), 650),
+    },
+}
+TOTALS = {
+    "SmallNet": 7_175,
+    "OneConvNet": 217_610,
+    "OneConvNet of 4×4": 186_506,
+    "ThreeConvNet": 93_322,
+    "ThreeConvNet without pooling": 2_038_922,
+}
+MAKERS = {
+    "SmallNet": SmallNet,
+    "OneConvNet": OneConvNet,
+    "OneConvNet of 4×4": lambda: OneConvNet(kernel_size=4),
+    "ThreeConvNet": ThreeConvNet,
+    "ThreeConvNet without pooling": lambda: ThreeConvNet(pooling=False),
+}
+# The side of the square of pixels, from the upper left corner, that the network reads.
+READ = {"OneConvNet of 4×4": 27, "ThreeConvNet": 26}
+
+each_network = pytest.mark.parametrize("name", MAKERS)
+
+
+@pytest.fixture
+def pictures():
+    return torch.randn(5, 1, 28, 28, generator=torch.Generator().manual_seed(1))
+
+
+def made(name, seed=0):
+    torch.manual_seed(seed)
+    return MAKERS[name]()
+
+
+def written_out(name, model, images):
+    """Compute a network's outputs from its parameters alone, without its `forward`."""
+    weights = dict(model.named_parameters())
+
+    def conv(x, layer):
+        return F.conv2d(x, weights[f"{layer}.weight"], weights[f"{layer}.bias"]).clamp(min=0)
+
+    def dense(x, layer):
+        return x.flatten(1) @ weights[f"{layer}.weight"].T + weights[f"{layer}.bias"]
+
+    def halved(x):  # the largest of each 2×2 block; an odd last row or column is left out
+        rows, columns = (2 * (size // 2) for size in x.shape[2:])
+        x = x[..., :rows, :columns]
+        return x.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).amax(dim=(3, 5))
+
+    if name == "SmallNet":
+        x = halved(conv(conv(images, "conv1"), "conv2"))
+        scores = dense(dense(x, "dense1").clamp(min=0), "dense2")
+        return scores - scores.logsumexp(dim=1, keepdim=True)
+    if name.startswith("OneConvNet"):
+        return dense(halved(conv(images, "conv")), "dense")
+    between = (lambda x: x) if name.endswith("without pooling") else halved
+    x = between(conv(images, "convolutions.0"))
+    x = conv(between(conv(x, "convolutions.3")), "convolutions.6")
+    return dense(dense(x, "dense1").clamp(min=0), "dense2")
+
+
+def test_every_network_of_the_package_is_tested_here():
+    public = {value for value in vars(models).values() if inspect.isclass(value)}
+    assert public == {type(made(name)) for name in MAKERS}
+    assert sorted(models.__all__) == sorted(network.__name__ for network in public)
+
+
+@each_network
+def test_every_layer_gives_the_shape_and_has_the_parameters_of_the_table(name, pictures):
+    model, found = made(name), {}
+    for layer, module in model.named_modules():
+        if not isinstance(module, type(model) | nn.Sequential | nn.ReLU):
+            count = sum(parameter.numel() for parameter in module.parameters())
+            module.register_forward_hook(
+                lambda _, inputs, output, layer=layer, count=count: found.update(
+                    {layer: (tuple(output.shape[1:]), count)}
+                )
+            )
+    assert model(pictures).shape == (5, 10)
+    assert found == LAYERS[name]
+    assert sum(parameter.numel() for parameter in model.parameters()) == TOTALS[name]
+
+
+@each_network
+def test_the_outputs_are_those_of_the_layers_written_out(name, pictures):
+    model = made(name)
+    assert torch.allclose(model(pictures), written_out(name, model, pictures), atol=1e-5)
+
+
+@each_network
+def test_a_random_upstream_gradient_reaches_every_parameter(name, pictures):
+    model = made(name)
+    outputs = model(pictures)
+    outputs.backward(torch.randn(outputs.shape, generator=torch.Generator().manual_seed(2)))
+    for layer, parameter in model.named_parameters():
+        assert parameter.grad is not None and parameter.grad.any(), layer
+        assert parameter.grad.isfinite().all(), layer
+
+
+@each_network
+def test_exactly_the_pixels_that_are_read_pass_nan_on_to_their_picture(name):
+    """A network that drops rows at a pooling does not see a NaN in the pixels beneath."""
+    side = READ.get(name, 28)
+    for place in ((0, 0), (side - 1, side - 1), (side - 1, 3)):
+        pictures = torch.zeros(2, 1, 28, 28)
+        pictures[1, 0][place] = torch.nan
+        assert made(name)(pictures).isnan().all(dim=1).tolist() == [False, True], place
+    pictures = torch.zeros(1, 1, 28, 28)
+    pictures[..., side:, :] = torch.nan
+    pictures[..., side:] = torch.nan
+    assert made(name)(pictures).isfinite().all()
+
+
+@each_network
+def test_torch_refuses_maps_of_another_size_and_pictures_in_color(name):
+    for shape in ((2, 1, 32, 32), (2, 1, 28, 24), (2, 3, 28, 28)):
+        with pytest.raises(RuntimeError):
+            made(name)(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("kernel_size", range(1, 28))
+def test_the_one_convolution_takes_every_kernel_that_leaves_a_pooling_window(kernel_size, pictures):
+    model, side = OneConvNet(kernel_size), (29 - kernel_size) // 2
+    assert model(pictures).shape == (5, 10)
+    count = sum(parameter.numel() for parameter in model.parameters())
+    assert count == 128 * (kernel_size**2 + 1) + 10 * (128 * side**2 + 1)
+
+
+@pytest.mark.parametrize("wrong", [0, 28, -3, 3.0, (3, 3), "3", None, True])
+def test_a_wrong_kernel_size_is_named(wrong):
+    text = f"kernel_size was {wrong!r}; it must be a whole number from 1 to 27"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        OneConvNet(wrong)
+
+
+@pytest.mark.parametrize("wrong", [0, 1, "max", None])
+def test_a_wrong_switch_for_pooling_is_named(wrong):
+    text = f"pooling was {wrong!r}; it must be True or False"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        ThreeConvNet(pooling=wrong)
+
+
+# The chapter that introduces them
+
+
+def stored(name):
+    """Return, by recipe, the accuracies in percent, their median seconds and the losses."""
+    found = {}
+    for run in json.loads((ROOT / f"experiments/results/{name}.json").read_text("utf-8"))["runs"]:
+        row = found.setdefault(run["recipe"], ([], [], []))
+        row[0].append(round(100 * run["validation_accuracy"], 2))
+        row[1].append(run["seconds"])
+        row[2].append(round(run["validation_loss"], 2))
+    return {
+        name: (accuracies, round(float(np.median(seconds)), 2), losses)
+        for name, (accuracies, seconds, losses) in found.items()
+    }
+
+
+def test_the_chapter_on_pytorch_prints_the_stored_figures_all_of_them():
+    names = {"STORED_NETS", "STORED_SIZES", "STORED_ORDERS", "SORTED_LOSSES"}
+    written = {}
+    for cell in notebooks.read(ROOT / "chapters/45-the-same-in-pytorch.ipynb").cells:
+        if any(f"{name} = " in cell.source for name in names):
+            for node in ast.parse(cell.source).body:
+                if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in names:
+                    written[ast.unparse(node.targets[0])] = ast.literal_eval(node.value)
+    nets, orders = stored("three_nets"), stored("shuffling")
+    sizes = {name: row[:2] for name, row in orders.items() if name.startswith("batches")}
+    assert written == {
+        "STORED_NETS": {name: row[:2] for name, row in nets.items()},
+        "STORED_SIZES": sizes,
+        "STORED_ORDERS": {name: row[0] for name, row in orders.items() if name not in sizes},
+        "SORTED_LOSSES": orders["sorted by label"][2],
+    }
