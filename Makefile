@@ -2,12 +2,13 @@
 
 PYTHON := .venv/bin/python
 READY := .venv/.ready
+KERAS := .venv/.keras
 PORT ?= 8000
 # nbgrader goes on without a configuration that cannot be loaded, and so without referee; not here.
 STRICT := TRAITLETS_APPLICATION_RAISE_CONFIG_FILE_ERROR=1
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve lab exercises notebooks class check links stamp audit test bench experiments clean
+.PHONY: help book serve lab keras exercises notebooks class check links stamp audit test bench experiments clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -15,6 +16,9 @@ help: ## list these targets
 $(READY): requirements.txt pyproject.toml tools/environment.py
 	@command -v python3 >/dev/null || { echo "make: Python 3.11 or newer is needed, and there is no python3"; exit 1; }
 	@python3 tools/environment.py
+
+$(KERAS): $(READY) requirements-keras.txt
+	@$(PYTHON) tools/environment.py --keras
 
 book: $(READY) ## build the HTML book into build/html
 	@$(PYTHON) -m tools.book
@@ -26,10 +30,12 @@ serve: book ## build the book and serve it at http://localhost:8000 (PORT=…)
 lab: $(READY) ## open JupyterLab with the nbgrader panels
 	@$(STRICT) PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m jupyter lab
 
+keras: $(KERAS) ## add Keras to .venv, which only chapter a2 needs
+
 exercises: $(READY) ## make exercises/ from solutions/
 	@$(PYTHON) -m tools.exercises
 
-notebooks: $(READY) ## execute and normalize all notebooks, or one (ONE=chapters/NAME.ipynb)
+notebooks: $(KERAS) ## execute and normalize all notebooks, or one (ONE=chapters/NAME.ipynb)
 	@$(PYTHON) -m tools.notebooks $(ONE)
 
 class: $(READY) ## play a small class in a temporary folder, from release to grades (KEEP=1 keeps it)
@@ -44,7 +50,7 @@ links: book ## list the external links of the book, into build/links.txt
 stamp: $(READY) ## write the repository's address into badges and first cells (REPOSITORY=https://…)
 	@$(PYTHON) -m tools.stamp $(REPOSITORY)
 
-test: $(READY) ## run the tests, or one part (PART=name)
+test: $(KERAS) ## run the tests, or one part (PART=name)
 	@$(PYTHON) -m tools.test $(PART)
 
 audit: book ## run Lighthouse on the built book (RUNS=3, PAGE=word in a name)

@@ -14,7 +14,8 @@ from tools import environment
 @pytest.fixture
 def copy(tmp_path):
     """Return a folder that holds what making the environment needs."""
-    for name in ("Makefile", "requirements.txt", "pyproject.toml", "tools/environment.py"):
+    names = ("Makefile", "requirements.txt", "requirements-keras.txt", "pyproject.toml")
+    for name in (*names, "tools/environment.py"):
         target = tmp_path / "course" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, target)
@@ -52,6 +53,12 @@ def test_make_alone_lists_every_target_with_a_line(copy):
     names = {line.split()[1] for line in listed}
     assert names >= {"book", "serve", "lab", "exercises", "notebooks", "class", "test", "bench"}
     assert "clean" in names and all(len(line.split()) > 4 for line in listed)
+
+
+def test_keras_is_installed_for_tests_and_notebooks_and_not_for_the_book(copy):
+    for goal, wanted in (("book", False), ("test", True), ("notebooks", True)):
+        planned = make(copy, dict(os.environ), "--dry-run", goal).stdout
+        assert ("--keras" in planned) == wanted, goal
 
 
 def test_no_python_is_named(copy, tmp_path):

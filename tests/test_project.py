@@ -61,11 +61,24 @@ def test_the_version_is_the_same_wherever_it_stands():
     assert re.search(r"^## ([\d.]+)", changelog, flags=re.M).group(1) == PROJECT["version"]
 
 
+def pins(name):
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
 def test_requirements_pin_every_package_exactly():
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    pins = [line for line in lines if line and not line.startswith("#")]
-    assert len(pins) > 100
-    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in pins)
+    everything, extra = pins("requirements.txt"), pins("requirements-keras.txt")
+    assert len(everything) > 100 and any(line.startswith("keras==") for line in extra)
+    for line in everything + extra:
+        assert re.fullmatch(r"[\w.-]+==[\w.]+", line), line
+    names = [re.sub(r"[-_.]+", "-", line.split("==")[0]).lower() for line in everything + extra]
+    assert len(names) == len(set(names))
+
+
+def test_nothing_but_its_chapter_needs_keras():
+    pattern = re.compile(r"^[\s\"]*(?:import|from) keras\b", flags=re.M)
+    users = {path.relative_to(ROOT).as_posix() for path, text in tracked() if pattern.search(text)}
+    assert users == {"chapters/a2-keras.ipynb"}
 
 
 def test_the_packages_ask_for_lower_bounds_only():

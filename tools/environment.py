@@ -1,4 +1,7 @@
-"""Make or update the environment `.venv`: `python3 tools/environment.py`.
+"""Make or update the environment `.venv`: `python3 tools/environment.py [--keras]`.
+
+With `--keras`, add what chapter a2 alone needs. Where that cannot be installed, the rest works all
+the same, so it is said in a line and is no error, except in CI.
 
 Runs on whatever Python 3 the machine offers, so that it can say what is missing in one line.
 """
@@ -14,6 +17,7 @@ FOLDER = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(FOLDER, "bin", "python")
 READY = os.path.join(FOLDER, ".ready")
 LOG = os.path.join(FOLDER, "install.log")
+KERAS = os.path.join(FOLDER, ".keras")
 DESCRIPTIONS = ("requirements.txt", "pyproject.toml")
 OLDEST = (3, 11)
 GIGABYTES = 3
@@ -79,6 +83,24 @@ def run(step, *command):
     fail(f"{cause} (see {os.path.relpath(LOG, ROOT)})")
 
 
+def add_keras():
+    """Install requirements-keras.txt beside requirements.txt, whose pins stay as they are."""
+    pip = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--retries", "2"]
+    open(LOG, "w").close()
+    try:
+        run(
+            "Environment: installing requirements-keras.txt",
+            *[*pip, "-r", "requirements-keras.txt", "-c", "requirements.txt"],
+        )
+        run("Environment: checking that the packages fit", PYTHON, "-m", "pip", "check")
+    except SystemExit as error:
+        if os.environ.get("CI"):
+            raise
+        print(f"{error}; without Keras, chapter a2 cannot run, and its test is skipped")
+        return
+    open(KERAS, "w").close()
+
+
 def main():
     wanted = fingerprint()
     if is_ready(wanted):
@@ -103,4 +125,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    add_keras() if sys.argv[1:] == ["--keras"] else main()
