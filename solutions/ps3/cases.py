@@ -156,6 +156,19 @@ def columns_backward(upstream, inputs, weights, decay):
 
 
 @misconception(
+    "q1-columns-shapes",
+    "Products are made in the type of the arguments, and in uint8 numbers go round at 256. A "
+    "float afterwards is too late: turn the arguments into float64 first.",
+)
+def columns_backward(upstream, inputs, weights, decay):
+    _check_columns(inputs, weights, decay)
+    upstream, inputs, weights = map(np.asarray, (upstream, inputs, weights))
+    d_weights = np.column_stack([upstream @ inputs.T, upstream.sum(axis=1)]).astype(float)
+    d_weights[:, :-1] += decay * weights[:, :-1]
+    return (weights[:, :-1].T @ upstream).astype(float), d_weights
+
+
+@misconception(
     "q1-columns-errors",
     "Weights of a wrong shape and a negative decay get an answer, or an error of NumPy that "
     "names neither. Compare both first.",
@@ -188,6 +201,7 @@ def columns_backward(upstream, inputs, weights, decay):
         raise ValueError("weights do not fit the inputs")
     if not decay >= 0:
         raise ValueError("decay is negative")
+    upstream, inputs, weights = _floats(upstream, inputs, weights)
     d_inputs, d_weights = np.zeros(np.shape(inputs)), np.zeros(np.shape(weights))
     for (o, i), weight in np.ndenumerate(weights):
         if i < len(inputs):
@@ -328,7 +342,7 @@ def leaky_backward(upstream, outputs, slope, ceiling):
             derivative = 0.5 * (slope + 1)
         else:
             derivative = 0 if y == ceiling else 1
-        result[place] = np.array(upstream)[place] * derivative
+        result[place] = float(np.array(upstream)[place]) * derivative
     return result
 
 
@@ -624,6 +638,39 @@ def soft_loss(scores, labels, temperature, smoothing):
     return -(targets * np.log(np.maximum(q, 1e-12))).sum() / len(q), gradient
 
 
+def _clipped(scores, labels, temperature, smoothing, least):
+    """Loss and gradient where no score lies below the largest one by more than `least`."""
+    _, gradient = _soft(scores, labels, temperature, smoothing)
+    labels = np.array(labels)
+    known = labels >= 0
+    if not known.any():
+        return 0.0, gradient
+    scores = np.array(scores, dtype=float)[known] / temperature
+    scores = np.maximum(scores - scores.max(axis=1, keepdims=True), -least)
+    targets = _targets(labels[known], len(scores[0]), smoothing, smoothing / (len(scores[0]) - 1))
+    return -(targets * _log_softmax(scores)).sum() / len(scores), gradient
+
+
+@misconception(
+    "q4-loss-large",
+    "Differences of scores are cut off at -700, where exp is nearly 0. The probability may be "
+    "0, but its logarithm goes on: the loss grows with the scores without end.",
+)
+def soft_loss(scores, labels, temperature, smoothing):
+    _check_loss(scores, labels, temperature)
+    return _clipped(scores, labels, temperature, smoothing, 700)
+
+
+@misconception(
+    "q4-loss-large",
+    "Differences of scores are cut off at -10,000, where exp is 0. The probability may be "
+    "0, but its logarithm goes on: the loss grows with the scores without end.",
+)
+def soft_loss(scores, labels, temperature, smoothing):
+    _check_loss(scores, labels, temperature)
+    return _clipped(scores, labels, temperature, smoothing, 10_000)
+
+
 @misconception(
     "q4-loss-errors",
     "Labels that are no class get an answer or an error of NumPy, and so does a temperature of 0. "
@@ -789,7 +836,7 @@ def causal_backward(upstream, signal, kernel, stride, dilation):
 
 
 @misconception(
-    "q5-causal-settings",
+    "q5-causal-kernel",
     "A kernel that reaches farther back than the signal is long is cut off. Its gradient has as "
     "many numbers as it has taps; taps that meet no sample get 0.",
 )
@@ -995,6 +1042,28 @@ def panorama_backward(upstream, images, kernels, strides, dilations, above):
     return d_images, d_kernels, upstream.sum(axis=(0, 1, 2))
 
 
+@misconception(
+    "q6-panorama-loops",
+    "The numbers are right, but for each tap Python walks through the columns. All columns of a "
+    "tap can go at once: one tap meets no pixel twice.",
+)
+def panorama_backward(upstream, images, kernels, strides, dilations, above):
+    upstream, images, kernels = _floats(upstream, images, kernels)
+    N, H, W, _ = images.shape
+    d_images, d_kernels = np.zeros(images.shape), np.zeros(kernels.shape)
+    for p, q in np.ndindex(kernels.shape[:2]):
+        rows = np.arange(upstream.shape[1]) * strides[0] + p * dilations[0] - above
+        columns = (np.arange(upstream.shape[2]) * strides[1] + q * dilations[1]) % W
+        kept = (rows >= 0) & (rows < H)
+        delta, rows = upstream[:, kept], rows[kept]
+        pixels = images[np.ix_(range(N), rows, columns)]
+        d_kernels[p, q] = np.tensordot(pixels, delta, ((0, 1, 2), (0, 1, 2)))
+        back = np.tensordot(delta, kernels[p, q], (3, 1))
+        for j, column in enumerate(columns):
+            d_images[:, rows, column] += back[:, :, j]
+    return d_images, d_kernels, upstream.sum(axis=(0, 1, 2))
+
+
 @variant("q6-panorama")
 def panorama_backward(upstream, images, kernels, strides, dilations, above):
     return _panorama(upstream, images, kernels, strides, dilations, above)
@@ -1144,7 +1213,7 @@ def shared_max_backward(upstream, maps, window, strides):
 
 
 @misconception(
-    "q7-max-ties",
+    "q7-max-basic",
     "The map is continued by zeros where windows are cut. Where all cells are 0 or negative those "
     "zeros win or share, and their part of the gradient is lost.",
 )
@@ -1512,6 +1581,22 @@ def suspects(loss, point, claimed, step, rounding):
     def judge(claim, left, right, slack):
         slack += 0.001 - 0.001 * max(1, abs(left), abs(right))
         return _outside(claim, left, right, slack)
+
+    return _suspects(loss, point, claimed, step, rounding, judge)
+
+
+@misconception(
+    "q9-suspects-wolf",
+    "At a kink every claim is let through that is no larger in size than the steeper slope. Signs "
+    "count: a fair claim lies between both slopes, so of 0 and 3 it is not -2.",
+)
+def suspects(loss, point, claimed, step, rounding):
+    _check_claim(point, claimed)
+
+    def judge(claim, left, right, slack):
+        if abs(left - right) > slack:
+            return not abs(claim) <= max(abs(left), abs(right)) + slack
+        return not abs(claim - (left + right) / 2) <= slack
 
     return _suspects(loss, point, claimed, step, rounding, judge)
 
