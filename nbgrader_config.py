@@ -10,4 +10,4 @@ c.CourseDirectory.ignore.extend(["cases.py", "judging"])
 
 # Students' code is graded apart from the tests. COURSE_GRADER=stock keeps nbgrader's own way.
 referee.enable(c)
-c.Referee.packages = ["numpy", "matplotlib.pyplot", "cnnbook"]
+c.Referee.packages = ["numpy", "matplotlib.pyplot", "torch", "cnnbook"]

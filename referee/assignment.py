@@ -134,7 +134,14 @@ class Assignment:
 
     def copy_files(self, destination):
         """Copy what a student's notebook finds beside itself: no cases, no notebooks."""
-        ignore = shutil.ignore_patterns(*self.ignore, CASES, "*.ipynb")
+        self._copy(destination, *self.ignore)
+
+    def copy_files_of_tests(self, destination):
+        """Copy what test cells find beside themselves: that, and data that students never get."""
+        self._copy(destination)
+
+    def _copy(self, destination, *ignored):
+        ignore = shutil.ignore_patterns(*ignored, CASES, "*.ipynb")
         shutil.copytree(self.folder, destination, ignore=ignore, dirs_exist_ok=True)
 
 

@@ -138,7 +138,7 @@ class _Checker:
         if not plan.trials:
             return
         try:
-            results = run_plan(plan, self.assignment.copy_files)
+            results = run_plan(plan, self.assignment.copy_files_of_tests)
         except RunError as error:
             self.problem("", f"{notebook.name}.ipynb", str(error))
             return

@@ -114,6 +114,20 @@ assert vowels == 1"""
     found(folder, "(q1-simple)", "a blank answer gets its points", only="q1")
 
 
+def test_data_that_students_never_get_lie_beside_the_tests(course):
+    reading = """from pathlib import Path
+assert count_vowels("cat") == int(Path("judging/cat").read_text())"""
+    folder = course({"q1-simple": (SIMPLE, reading)})
+    with (folder / "nbgrader_config.py").open("a") as config:
+        config.write('c.CourseDirectory.ignore.append("judging")\n')
+    data = folder / "source" / "letters" / "judging"
+    data.mkdir()
+    for number in (2, 1):
+        (data / "cat").write_text(str(number))
+        wrong = [what for where, what in problems(folder, only="q1") if "q1-simple" in where]
+        assert bool(wrong) == (number == 2), wrong
+
+
 def test_a_misconception_that_the_tests_let_pass_is_found(course):
     folder = course({"q1-case": ('"YEARLY") == 2', '"EARL") == 2')})
     line = line_of(folder, '+ "y"')
