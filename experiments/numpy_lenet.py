@@ -45,12 +45,14 @@ MOMENTUM = 0.9
 
 
 def lenet(random):
-    return Network(
+    network = Network(
         *(Conv2d(1, 6, 5, random=random), ReLU(), MaxPool2d(2)),
         *(Conv2d(6, 16, 5, random=random), ReLU(), MaxPool2d(2)),
         *(Flatten(), Dense(256, 120, random=random), ReLU()),
         *(Dense(120, 84, random=random), ReLU(), Dense(84, 10, random=random)),
     )
+    network.layers[0].input_gradient = False
+    return network
 
 
 def in_torch(network):

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from cnnbook.convolution import windows2d
 from cnnbook.layers import conv2d, conv2d_backward
-from cnnbook.layers.convolution import scatter_windows
+from cnnbook.layers.convolution import scatter_windows, unroll, unroll_backward
 
 NAMES = ("d_images", "d_kernels", "d_bias")
 WIDTH = st.integers(1, 4)
@@ -191,6 +191,30 @@ def test_arrays_that_are_not_contiguous_give_the_same_gradients():
         np.testing.assert_allclose(result, gradient, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("side", (30, 45, 70))
+def test_a_batch_too_large_to_be_taken_at_once_is_taken_in_parts(side):
+    """Five pictures, by 5 or more, by 2, and one by one."""
+    draw = np.random.default_rng(side)
+    images, kernels = draw.normal(size=(5, 8, side, side + 1)), draw.normal(size=(6, 8, 3, 2))
+    upstream = draw.normal(size=conv2d(images, kernels).shape)
+    given = [torch.tensor(array, requires_grad=True) for array in (images, kernels)]
+    expected = torch.autograd.grad(functional.conv2d(*given), given, torch.tensor(upstream))
+    results = conv2d_backward(upstream, images, kernels)
+    for result, wanted in zip(results, expected, strict=False):
+        np.testing.assert_allclose(result, wanted, rtol=0, atol=1e-10 * wanted.abs().max())
+
+
+def test_the_gradient_of_the_pictures_is_left_out_if_nobody_asks_for_it():
+    draw = np.random.default_rng(0)
+    images, kernels = draw.normal(size=(3, 4, 7, 6)), draw.normal(size=(6, 2, 3, 2))
+    settings = {"stride": (2, 1), "padding": (1, 0), "groups": 2}
+    upstream = draw.normal(size=conv2d(images, kernels, **settings).shape)
+    none, *results = conv2d_backward(upstream, images, kernels, image_gradient=False, **settings)
+    assert none is None
+    expected = conv2d_backward(upstream, images, kernels, **settings)[1:]
+    assert all(map(np.array_equal, results, expected))
+
+
 @pytest.mark.parametrize("kind", ("float32", "int64"))
 def test_an_empty_batch_has_no_gradient_of_pictures_and_zero_for_kernels_and_bias(kind):
     upstream, images = np.empty((0, 4, 4, 2), kind), np.empty((0, 3, 8, 5), kind)
@@ -279,6 +303,7 @@ def test_an_upstream_of_another_shape_than_the_output_s_is_named(shape):
         ({"padding": -1}, "padding was -1; it must be "),
         ({"dilation": 9}, "kernels was of shape (4, 3, 3, 2); its axis 2 was 3, which with dil"),
         ({"groups": 4}, "groups was 4; it must divide the channels of images (axis 1), 6"),
+        ({"image_gradient": None}, "image_gradient was None; it must be True or False"),
     ),
 )
 def test_what_does_not_fit_is_named_with_what_it_was_and_what_it_must_be(changed, message):
@@ -304,7 +329,7 @@ def test_sums_that_might_pass_the_largest_int64_are_refused_and_all_others_are_e
     assert conv2d_backward(2.0 * ones, pictures, kernels)[0].max() == 2.0**63
 
 
-@pytest.mark.parametrize("function", (conv2d_backward, scatter_windows))
+@pytest.mark.parametrize("function", (conv2d_backward, scatter_windows, unroll, unroll_backward))
 def test_the_docstring_says_what_happens_to_nan(function):
     assert "NaN" in inspect.getdoc(function)
     if function is conv2d_backward:

@@ -154,6 +154,18 @@ def test_the_gradient_of_a_network_s_inputs_is_torch_s():
     np.testing.assert_allclose(d_images, given.grad, atol=1e-12, strict=True)
 
 
+def test_a_first_layer_can_save_the_gradient_of_its_inputs():
+    images = generator().normal(size=(3, 2, 7, 6))
+    gradients = []
+    for needed in (True, False):
+        network = Network(Conv2d(2, 3, (3, 2), random=generator()), ReLU(), Flatten())
+        network.layers[0].input_gradient = needed
+        upstream = np.cos(network.forward(images))
+        assert (network.backward(upstream) is None) == (not needed)
+        gradients.append(network.gradients)
+    assert all(map(np.array_equal, *gradients))
+
+
 def test_float32_stays_float32_from_pictures_to_gradients():
     network = small_network()
     images, labels = batch()

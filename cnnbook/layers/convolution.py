@@ -95,7 +95,48 @@ def scatter_windows(windows, images, stride, dilation):
         pixels += windows[..., p, q]
 
 
-def conv2d_backward(upstream, images, kernels, stride=1, padding=0, dilation=1, groups=1):
+def unroll(images, kernel_shape, stride, dilation):
+    """Copy the windows of pictures into columns, the pictures along the last axis.
+
+    Parameters
+    ----------
+    images : array, shape (N, C, H, W)
+    kernel_shape : (kernel_height, kernel_width) ints, at least 1
+    stride, dilation : (vertical, horizontal) ints, at least 1
+        In samples. At least one window must lie inside the images. Nothing is checked.
+
+    Returns
+    -------
+    array, shape (C, kernel_height, kernel_width, out_height, out_width, N)
+        NaN is copied like any other number.
+    """
+    pictures = images.transpose(1, 2, 3, 0).copy()
+    windows = windows2d(pictures.transpose(0, 3, 1, 2), kernel_shape, stride, dilation)
+    return windows.transpose(0, 4, 5, 2, 3, 1).copy()
+
+
+def unroll_backward(columns, images, stride, dilation):
+    """Add columns to the pixels that `unroll` copies them from, in place: its adjoint.
+
+    Parameters
+    ----------
+    columns : array, shape (C, kernel_height, kernel_width, out_height, out_width, N)
+    images : array, shape (N, C, H, W)
+        Is changed.
+    stride, dilation
+        As in `unroll`. Nothing is checked.
+
+    NaN is added like any other number.
+    """
+    pictures = np.zeros((*images.shape[1:], len(images)), images.dtype)
+    windows = columns.transpose(0, 5, 3, 4, 1, 2)
+    scatter_windows(windows, pictures.transpose(0, 3, 1, 2), stride, dilation)
+    images += pictures.transpose(3, 0, 1, 2)
+
+
+def conv2d_backward(
+    upstream, images, kernels, stride=1, padding=0, dilation=1, groups=1, image_gradient=True
+):
     """Return the gradients of a loss with respect to pictures, kernels and bias of `conv2d`.
 
     Parameters
@@ -104,10 +145,13 @@ def conv2d_backward(upstream, images, kernels, stride=1, padding=0, dilation=1, 
         The gradient of the loss with respect to the output of the layer.
     images, kernels, stride, padding, dilation, groups
         As they were given to `conv2d`. The bias is not needed: its value changes no gradient.
+    image_gradient : bool
+        False saves the gradient of the pictures, which a first layer has no use for.
 
     Returns
     -------
     d_images, d_kernels, d_bias : arrays of the shapes of images, kernels and bias
+        `d_images` is None if it was not asked for.
         In int64, exact, if all arguments hold whole numbers or bool; floats keep their type, and
         NumPy's rules say what a mixture becomes. A NaN of `upstream` reaches the pixels of its
         window in `d_images`, and all of its filter in `d_kernels` and `d_bias`. A NaN of a picture
@@ -124,7 +168,7 @@ def conv2d_backward(upstream, images, kernels, stride=1, padding=0, dilation=1, 
     convolutional neural networks for document processing (2006), some pictures at a time.
     """
     upstream, images, kernels, stride, padding, dilation, groups = check_conv2d_backward(
-        upstream, images, kernels, stride, padding, dilation, groups
+        upstream, images, kernels, stride, padding, dilation, groups, image_gradient
     )
     padded = pad2d(images, padding)
     filters = kernels.reshape(groups, -1, kernels[0].size)
@@ -133,17 +177,14 @@ def conv2d_backward(upstream, images, kernels, stride=1, padding=0, dilation=1, 
     share = max(1, 2**18 // math.prod(sizes))
     for first in range(0, len(images), share):
         part = slice(first, first + share)
-        pictures = padded[part].transpose(1, 2, 3, 0).copy()  # (C, H, W, n)
-        windows = windows2d(pictures.transpose(0, 3, 1, 2), kernels.shape[2:], stride, dilation)
-        columns = windows.transpose(0, 4, 5, 2, 3, 1).copy()  # (C, kh, kw, oh, ow, n)
+        columns = unroll(padded[part], kernels.shape[2:], stride, dilation)
         matrix = columns.reshape(groups, filters.shape[2], -1)
         deltas = upstream[part].transpose(1, 2, 3, 0).reshape(*filters.shape[:2], -1)
         d_filters += deltas @ matrix.swapaxes(1, 2)
-        np.matmul(filters.swapaxes(1, 2), deltas, out=matrix)
-        pictures[...] = 0
-        windows = columns.transpose(0, 5, 3, 4, 1, 2)
-        scatter_windows(windows, pictures.transpose(0, 3, 1, 2), stride, dilation)
-        d_padded[part] = pictures.transpose(3, 0, 1, 2)
+        if image_gradient:
+            np.matmul(filters.swapaxes(1, 2), deltas, out=matrix)
+            unroll_backward(columns, d_padded[part], stride, dilation)
     (above, _), (left, _) = padding
     d_images = d_padded[..., above : above + images.shape[2], left : left + images.shape[3]]
+    d_images = d_images if image_gradient else None
     return d_images, d_filters.reshape(kernels.shape), upstream.sum(axis=(0, 2, 3))

@@ -9,12 +9,16 @@ from cnnbook.layers.checks import array_with_axes, check_conv2d
 MAPS = ("N", "out_channels", "out_height", "out_width")
 
 
-def check_conv2d_backward(upstream, images, kernels, stride, padding, dilation, groups):
+def check_conv2d_backward(
+    upstream, images, kernels, stride, padding, dilation, groups, image_gradient
+):
     """Return the arguments of `conv2d_backward`: arrays of one type, pairs of ints, and groups.
 
     Padding comes back as ((above, below), (left, right)). ValueError says which argument does not
     fit, what it was, and what it must be.
     """
+    if not isinstance(image_gradient, bool):
+        raise ValueError(f"image_gradient was {image_gradient!r}; it must be True or False")
     images, kernels, _, stride, padding, dilation, groups = check_conv2d(
         images, kernels, None, stride, padding, dilation, groups
     )

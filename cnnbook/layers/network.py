@@ -43,11 +43,17 @@ class Layer:
     ----------
     *parameters : arrays
         Whatever they hold, NaN included, is kept as it is.
+
+    Attributes
+    ----------
+    input_gradient : bool, True in the beginning
+        Whether somebody needs what `backward` returns. A first layer may be set to False: a
+        convolution then saves the work for it and returns None.
     """
 
     def __init__(self, *parameters):
         self.parameters, self.gradients = list(parameters), []
-        self.inputs = None
+        self.inputs, self.input_gradient = None, True
 
 
 class ReLU(Layer):
@@ -155,7 +161,8 @@ class Conv2d(Layer):
 
     def backward(self, upstream):
         arrays = upstream, remembered(self.inputs), self.parameters[0]
-        d_inputs, *self.gradients = conv2d_backward(*arrays, *self.setting)
+        settings = *self.setting, self.input_gradient
+        d_inputs, *self.gradients = conv2d_backward(*arrays, *settings)
         return d_inputs
 
 
