@@ -28,7 +28,7 @@ from referee.cases import MISCONCEPTION, load_cases
 from referee.cells import Cells
 from referee.wire import Channel, Closed, Late, NotPlain, WireError, encode
 
-SECONDS, MEMORY = 30.0, 4 * 2**30
+SECONDS, MEMORY = 60.0, 4 * 2**30
 SECONDS_TO_START = 300.0
 MOST_CACHED = 256 * 2**20
 TOLERANCE = 1e-9

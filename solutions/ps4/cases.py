@@ -244,6 +244,15 @@ def build_net(colors, classes):
 
 @misconception(
     "q2-net-values",
+    "The pooling is adaptive, and its windows overlap. They are to stand side by side; with "
+    "ceil_mode=True the last one may be cut off.",
+)
+def build_net(colors, classes):
+    return _Net(colors, classes, pool=nn.AdaptiveMaxPool2d((6, 5)))
+
+
+@misconception(
+    "q2-net-values",
     "The pooling takes means. The table says max pooling.",
 )
 def build_net(colors, classes):
@@ -548,6 +557,16 @@ def make_batches(count, size, seed, epoch):
 
 @misconception(
     "q4-batches-seeds",
+    "The seed is 1000 times `seed` plus `epoch`, so seed 0 and epoch 1000 give the order of seed 1 "
+    "and epoch 0. Give both to the generator, as in default_rng([seed, epoch]).",
+)
+def make_batches(count, size, seed, epoch):
+    _check_batches(size, epoch)
+    return _cut(_order(count, 1000 * seed + epoch), size)
+
+
+@misconception(
+    "q4-batches-seeds",
     "The generator that all of NumPy shares is seeded, and whoever draws from it next gets other "
     "numbers. Make a generator of your own.",
 )
@@ -574,7 +593,8 @@ def make_batches(count, size, seed, epoch):
 @variant("q4-batches")
 def make_batches(count, size, seed, epoch):
     _check_batches(size, epoch)
-    generator = torch.Generator().manual_seed(100_003 * seed + epoch)
+    mixed = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+    generator = torch.Generator().manual_seed(mixed)
     batches = [part.tolist() for part in torch.randperm(count, generator=generator).split(size)]
     batches = [batch for batch in batches if batch]
     if len(batches) >= 2 and len(batches[-1]) < size / 2:
@@ -615,7 +635,8 @@ def _trained(model, images, labels, steps, learning_rate, limit, **wrong):
             share = wrong.get("share", lambda piece, pieces, count: len(piece) / count)
             loss = loss * share(piece, pieces, count)
             loss.backward()
-            total += loss.item()
+            told = wrong.get("told", lambda piece, pieces, count: 1)
+            total += loss.item() * told(piece, pieces, count)
         trained = [one for one in model.parameters() if one.grad is not None]
         _stepped(trained, learning_rate, limit, wrong.get("clip", "norm"))
         if "kept" not in wrong:
@@ -689,6 +710,18 @@ def train(model, images, labels, steps, learning_rate, limit):
 
 
 @misconception(
+    "q5-train-pieces",
+    "The losses that are returned are means of the pieces' means. The loss of a step is the mean "
+    "over all of its pictures.",
+)
+def train(model, images, labels, steps, learning_rate, limit):
+    return _trained(
+        *(model, images, labels, steps, learning_rate, limit),
+        told=lambda piece, pieces, count: count / len(piece) / len(pieces),
+    )
+
+
+@misconception(
     "q5-train-clipping",
     "There is no clipping. If the norm of all gradients is greater than `limit`, multiply them by "
     "limit / norm.",
@@ -713,6 +746,16 @@ def train(model, images, labels, steps, learning_rate, limit):
 )
 def train(model, images, labels, steps, learning_rate, limit):
     return _trained(model, images, labels, steps, learning_rate, limit, clip="values")
+
+
+@misconception(
+    "q5-train-clipping",
+    "The learning rate times the norm is compared with `limit`. Clipping looks at the norm of the "
+    "gradient; the learning rate comes afterwards.",
+)
+def train(model, images, labels, steps, learning_rate, limit):
+    limit = limit / learning_rate
+    return _trained(model, images, labels, steps, learning_rate, limit)
 
 
 @misconception(
@@ -881,6 +924,15 @@ def report(model, images, labels, size, classes):
 
 @misconception(
     "q6-report-second",
+    'For "second" the images are counted whose class has not the lowest score. That is the same '
+    "for three classes only.",
+)
+def report(model, images, labels, size, classes):
+    return _figures(_scores(model, images, size), labels, classes, ranks=slice(0, classes - 1))
+
+
+@misconception(
+    "q6-report-second",
     "The mean of the batches' losses is taken, so images of a small last batch count more. Add up "
     "over images, and divide once.",
 )
@@ -1019,7 +1071,8 @@ def report(model, images, labels, size, classes):
             ranks = sorted(range(classes), key=row.__getitem__, reverse=True)
             table[ranks[0]][label] += 1
             hits += label in ranks[:2]
-            loss += math.log(sum(math.exp(one - row[label]) for one in row))
+            top = max(row)
+            loss += math.log(sum(math.exp(one - top) for one in row)) + top - row[label]
             count += 1
     for part in trained:
         part.training = True
