@@ -4,6 +4,8 @@ PYTHON := .venv/bin/python
 READY := .venv/.ready
 KERAS := .venv/.keras
 PORT ?= 8000
+BENCHMARKS := $(filter-out __init__ timing,$(basename $(notdir $(wildcard benchmarks/*.py))))
+EXPERIMENTS := $(filter-out __init__ record,$(basename $(notdir $(wildcard experiments/*.py))))
 # nbgrader goes on without a configuration that cannot be loaded, and so without referee; not here.
 STRICT := TRAITLETS_APPLICATION_RAISE_CONFIG_FILE_ERROR=1
 
@@ -57,15 +59,10 @@ audit: book ## run Lighthouse on the built book (RUNS=3, PAGE=word in a name)
 	@$(PYTHON) -m tools.audit $(if $(RUNS),--runs $(RUNS)) $(if $(PAGE),--page $(PAGE))
 
 bench: $(READY) ## run the benchmarks
-	@$(PYTHON) -m benchmarks.convolution
-	@$(PYTHON) -m benchmarks.pooling
-	@$(PYTHON) -m benchmarks.lenet
+	@set -e; for name in $(BENCHMARKS); do $(PYTHON) -m benchmarks.$$name; done
 
-experiments: $(READY) ## run the long comparisons again (about half an hour of one core)
-	@$(PYTHON) -m experiments.first_cnn
-	@$(PYTHON) -m experiments.features
-	@$(PYTHON) -m experiments.numpy_lenet
-	@$(PYTHON) -m experiments.pooling
+experiments: $(READY) ## run the long comparisons again (an hour of one core)
+	@set -e; for name in $(EXPERIMENTS); do $(PYTHON) -m experiments.$$name; done
 
 clean: ## remove the built book and other generated files; .venv stays
 	@rm -rf build

@@ -2,6 +2,7 @@
 
 import copy
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,31 @@ from conftest import ROOT, content_pages
 from tools import book
 
 PHONE = {"width": 390, "height": 844}
+# Formulas that a line break parts from the punctuation at their sides.
+TORN = """() => [...document.querySelectorAll("span.math")].filter((formula) => {
+  const boxes = formula.querySelectorAll(".katex-html > .base");
+  const parted = (text, place, box) => {
+    const range = document.createRange();
+    range.setStart(text, place);
+    range.setEnd(text, place + 1);
+    const [a, b] = [range.getBoundingClientRect(), box.getBoundingClientRect()];
+    return a.bottom <= b.top || b.bottom <= a.top;
+  };
+  const [before, after] = [formula.previousSibling, formula.nextSibling];
+  const closes = after?.nodeType === 3 && /^[.,;:!?)\\]%’”]/.test(after.data);
+  const opens = before?.nodeType === 3 && /[(\\[“‘]$/.test(before.data);
+  return (
+    (closes && parted(after, 0, boxes[boxes.length - 1])) ||
+    (opens && parted(before, before.length - 1, boxes[0]))
+  );
+}).map((formula) => formula.parentElement.textContent.slice(0, 60))"""
+# Formulas that their own number lies on.
+COVERED = """() => [...document.querySelectorAll(".katex-display .tag")].filter((number) => {
+  const bases = [...number.parentElement.querySelectorAll(":scope > .base")];
+  const right = Math.max(...bases.map((base) => base.getBoundingClientRect().right));
+  const text = number.querySelector(".mord").getBoundingClientRect();
+  return text.left < right + 8;
+}).map((number) => number.textContent)"""
 
 
 def test_every_chapter_is_a_page(site):
@@ -24,6 +50,23 @@ def test_a_warning_fails_the_build_each_time(tmp_path, monkeypatch):
     monkeypatch.setattr(book, "ROOT", tmp_path)
     for _ in range(2):
         assert "absent.md" in book.build(tmp_path / "build" / "html")
+
+
+def test_a_page_that_is_added_stands_in_the_menu_of_all_pages(tmp_path, monkeypatch):
+    (tmp_path / "web").symlink_to(book.ROOT / "web")
+    shutil.copy(book.ROOT / "_config.yml", tmp_path)
+    monkeypatch.setattr(book, "ROOT", tmp_path)
+    names = []
+    for name in ("first", "second"):
+        names.append(name)
+        (tmp_path / f"{name}.md").write_text(f"# The {name} page\n", encoding="utf-8")
+        chapters = "".join(f"  - file: {name}\n" for name in names)
+        (tmp_path / "index.md").write_text("# Title\n", encoding="utf-8")
+        contents = f"format: jb-book\nroot: index\nchapters:\n{chapters}"
+        (tmp_path / "_toc.yml").write_text(contents, encoding="utf-8")
+        assert book.build(tmp_path / "build" / "html") == ""
+    menu = (tmp_path / "build" / "html" / "first.html").read_text(encoding="utf-8")
+    assert 'href="second.html"' in menu
 
 
 def test_every_picture_of_the_text_has_an_alternative_text_that_is_no_file_name(site, soups):
@@ -56,6 +99,8 @@ def test_no_page_is_wider_than_a_phone_and_every_formula_is_drawn(site, address,
         assert width <= PHONE["width"], f"{path.name} is {width} pixels wide"
         formulas = page.locator(".math")
         assert formulas.count() == page.locator(".math > .katex, .math > .katex-display").count()
+        assert page.evaluate(TORN) == [], path.name
+        assert page.evaluate(COVERED) == [], path.name
     assert not failures
     context.close()
 

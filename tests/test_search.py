@@ -91,6 +91,15 @@ def test_each_term_leads_to_its_entry_under_its_names_in_three_languages(page, p
     assert missed == {}
 
 
+def test_the_index_holds_each_term_once_in_each_language(site):
+    index = BeautifulSoup((site / "genindex.html").read_text(encoding="utf-8"), "html.parser")
+    targets = sorted(target.replace("#", ".html#") for target, _, _ in entries())
+    for language in ("日本語", "中文"):
+        (heading,) = [title for title in index.select("h2") if title.get_text() == language]
+        links = heading.find_next("table").select("a")
+        assert sorted(link["href"] for link in links) == targets
+
+
 def test_each_reading_is_found_and_pinyin_without_its_tones_too(page, place):
     readings = {reading for _, _, more in entries() for reading in more}
     assert len(readings) > 120

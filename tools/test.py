@@ -20,7 +20,8 @@ from tools.determinism import environment
 ROOT = Path(__file__).resolve().parents[1]
 NO_TESTS = 5
 ONLY_IF_NAMED = {"referee_full"}
-LONG = ["chapters", "class", "referee_attacks", "accessibility", "referee_campaign", "experiments"]
+LONG = ["chapters", "class", "referee_attacks", "problem_sets", "accessibility"]
+LONG += ["referee_campaign", "experiments"]
 LANES = min(2, os.cpu_count() or 1)
 
 

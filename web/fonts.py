@@ -1,6 +1,7 @@
 """Fonts cut down to the characters that the pages use: a few kilobytes in place of hundreds."""
 
 import base64
+import html
 import io
 import logging
 import re
@@ -66,7 +67,7 @@ def characters_of_formulas(page):
         depth = 0
         for opening, closing, text in (token.groups() for token in TOKEN.finditer(page, start)):
             depth += bool(opening) - bool(closing)
-            characters.update(text or "")
+            characters.update(html.unescape(text or ""))
             if not depth:
                 break
     return characters

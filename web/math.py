@@ -30,6 +30,8 @@ INVALID = [
 ]
 # The formula's source: neither seen nor read aloud, and two elements more for each formula.
 SOURCE = re.compile(r"</?semantics>|<annotation .*?</annotation>", re.S)
+# A line may break between KaTeX's bases. Where breaks.py forbids breaks, they need a sign for it.
+BETWEEN_BASES = re.compile(r'(?<=</span>)(?=<span class="base">)')
 LOGGER = logging.getLogger(__name__)
 
 
@@ -65,6 +67,8 @@ def visit(tag, display):
         except ValueError as error:
             LOGGER.warning("%s, in the formula %s", error, formula, location=node)
             html = translator.encode(formula)
+        if "joined" in node.parent.get("classes", ()):
+            html = BETWEEN_BASES.sub("<wbr>", html)
         start = translator.starttag(node, tag, "", CLASS="math")
         translator.body.append(f"{start}{html}</{tag}>")
         raise nodes.SkipNode

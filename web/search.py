@@ -50,6 +50,7 @@ CJK = "\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3400-\
 WORD = re.compile(rf"[{CJK}]+|[^\W{CJK}]+")
 DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", re.ASCII)
 PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+ZERO_WIDTH_SPACE = "\u200b"
 NAMES = re.compile(r"(?P<japanese>[^·(]+?)(?: \([^·]+\))? · (?P<chinese>[^·(]+?) \([^·]+\)")
 
 logger = logging.getLogger(__name__)
@@ -114,11 +115,17 @@ class IndexOfTerms(SphinxTransform):
             )
             return
         anchor = section["ids"][0]
-        entries = [
-            ("single", title.astext(), anchor, "main", None),
-            ("single", match["japanese"], anchor, "main", "日本語"),
-            ("single", match["chinese"], anchor, "main", "中文"),
-        ]
+        entries, taken = [], set()
+        for name, group in (
+            (title.astext(), None),
+            (match["japanese"], "日本語"),
+            (match["chinese"], "中文"),
+        ):
+            # The index would enter equal names once, in one group: unseen spaces make them differ.
+            while name in taken:
+                name += ZERO_WIDTH_SPACE
+            taken.add(name)
+            entries.append(("single", name, anchor, "main", group))
         section.insert(1, addnodes.index(entries=entries))
 
 
