@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT, content_pages
 
 from tools import book
+from web.search import CJK
 
 PHONE = {"width": 390, "height": 844}
 # Formulas that a line break parts from the punctuation at their sides.
@@ -83,6 +84,17 @@ def test_the_text_shows_no_markup_that_was_not_understood(site, soups):
             hidden.decompose()
         text = article.get_text()
         assert not re.search(r"\]\(|\*\*|^#+ |\$\$|<details", text, flags=re.M), page.name
+
+
+def test_words_of_another_language_say_which(site, soups):
+    found = set()
+    for page in content_pages(site):
+        for text in soups[page].select_one("main article").find_all(string=re.compile(f"[{CJK}]")):
+            if not text.find_parent(["pre", "code", "script"]):
+                place = text.find_parent(lang=True)
+                assert place and place["lang"] in ("ja", "zh-Hans"), (page.name, text)
+                found.add(place["lang"])
+    assert found == {"ja", "zh-Hans"}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
