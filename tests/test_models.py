@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from cnnbook import models
-from cnnbook.models import OneConvNet, SmallNet, ThreeConvNet
+from cnnbook.models import OneConvNet, OneEpochNet, SmallNet, ThreeConvNet
 from tools import notebooks
 
 # Each layer by name: the shape of what it gives for one picture, and its number of parameters.
@@ -34,6 +34,17 @@ LAYERS = {
         "conv": ((128, 25, 25), 2_176),
         "pool": ((128, 12, 12), 0),
         "dense": ((10,), 184_330),
+    },
+    "OneEpochNet": {
+        "convolutions.0": ((16, 26, 26), 144),
+        "convolutions.1": ((16, 13, 13), 0),
+        "convolutions.2": ((16, 13, 13), 32),
+        "convolutions.4": ((32, 11, 11), 4_608),
+        "convolutions.5": ((32, 5, 5), 0),
+        "convolutions.6": ((32, 5, 5), 64),
+        "convolutions.8": ((64, 3, 3), 18_432),
+        "convolutions.9": ((64, 3, 3), 128),
+        "dense": ((10,), 5_770),
     },
     "ThreeConvNet": {
         "convolutions.0": ((32, 26, 26), 320),
@@ -58,6 +69,7 @@ TOTALS = {
     "SmallNet": 7_175,
     "OneConvNet": 217_610,
     "OneConvNet of 4×4": 186_506,
+    "OneEpochNet": 29_178,
     "ThreeConvNet": 93_322,
     "ThreeConvNet without pooling": 2_038_922,
 }
@@ -65,11 +77,12 @@ MAKERS = {
     "SmallNet": SmallNet,
     "OneConvNet": OneConvNet,
     "OneConvNet of 4×4": lambda: OneConvNet(kernel_size=4),
+    "OneEpochNet": OneEpochNet,
     "ThreeConvNet": ThreeConvNet,
     "ThreeConvNet without pooling": lambda: ThreeConvNet(pooling=False),
 }
 # The side of the square of pixels, from the upper left corner, that the network reads.
-READ = {"OneConvNet of 4×4": 27, "ThreeConvNet": 26}
+READ = {"OneConvNet of 4×4": 27, "OneEpochNet": 26, "ThreeConvNet": 26}
 
 each_network = pytest.mark.parametrize("name", MAKERS)
 
@@ -80,13 +93,26 @@ def pictures():
 
 
 def made(name, seed=0):
+    """Return a network in evaluation mode, with statistics as a training might leave them."""
     torch.manual_seed(seed)
-    return MAKERS[name]()
+    model = MAKERS[name]().eval()
+    for part in model.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            for values in (part.weight.data, part.running_var):
+                values.uniform_(0.5, 2)
+            for values in (part.bias.data, part.running_mean):
+                values.normal_()
+    return model
 
 
 def written_out(name, model, images):
     """Compute a network's outputs from its parameters alone, without its `forward`."""
-    weights = dict(model.named_parameters())
+    weights = model.state_dict()
+
+    def norm(x, layer):
+        names = ("running_mean", "running_var", "weight", "bias")
+        mean, variance, scale, shift = (weights[f"{layer}.{name}"][:, None, None] for name in names)
+        return ((x - mean) / (variance + 1e-5).sqrt() * scale + shift).clamp(min=0)
 
     def conv(x, layer):
         return F.conv2d(x, weights[f"{layer}.weight"], weights[f"{layer}.bias"]).clamp(min=0)
@@ -105,6 +131,11 @@ def written_out(name, model, images):
         return scores - scores.logsumexp(dim=1, keepdim=True)
     if name.startswith("OneConvNet"):
         return dense(halved(conv(images, "conv")), "dense")
+    if name == "OneEpochNet":
+        x = halved(F.conv2d(images, weights["convolutions.0.weight"]))
+        x = halved(F.conv2d(norm(x, "convolutions.2"), weights["convolutions.4.weight"]))
+        x = F.conv2d(norm(x, "convolutions.6"), weights["convolutions.8.weight"])
+        return dense(norm(x, "convolutions.9"), "dense")
     between = (lambda x: x) if name.endswith("without pooling") else halved
     x = between(conv(images, "convolutions.0"))
     x = conv(between(conv(x, "convolutions.3")), "convolutions.6")
@@ -225,3 +256,32 @@ def test_the_chapter_on_pytorch_prints_the_stored_figures_all_of_them():
         "STORED_ORDERS": {name: row[0] for name, row in orders.items() if name not in sizes},
         "SORTED_LOSSES": orders["sorted by label"][2],
     }
+
+
+def test_the_chapter_on_optimizers_prints_the_stored_figures_all_of_them():
+    """By recipe: validation and test accuracies in percent, and seconds, of all seeds in order."""
+    found = {}
+    for run in json.loads((ROOT / "experiments/results/one_epoch.json").read_text("utf-8"))["runs"]:
+        row = found.setdefault(run["recipe"], ([], [], []))
+        row[0].append(round(100 * run["validation_accuracy"], 2))
+        row[1].append(round(100 * run["test_accuracy"], 2))
+        row[2].append(run["seconds"])
+    cells = notebooks.read(ROOT / "chapters/52-optimizers.ipynb").cells
+    source = next(cell.source for cell in cells if cell.source.startswith("STORED ="))
+    assert ast.literal_eval(ast.parse(source).body[0].value) == found
+
+
+def test_every_stored_run_of_the_one_epoch_recipe_reads_99_percent_of_the_test_digits():
+    result = json.loads((ROOT / "experiments/results/one_epoch.json").read_text("utf-8"))
+    runs = [run for run in result["runs"] if run["recipe"] == "one cycle"]
+    assert len(runs) == 5
+    assert all(run["test_accuracy"] >= 0.99 and run["parameters"] < 30_000 for run in runs)
+
+
+def test_the_network_of_the_recipe_gives_the_same_outputs_with_channels_first(pictures):
+    model = made("OneEpochNet")
+    last = model(pictures)
+    for kernels in (model.convolutions[place].weight for place in (4, 8)):
+        assert kernels.is_contiguous(memory_format=torch.channels_last)
+    model.to(memory_format=torch.contiguous_format)
+    assert torch.allclose(model(pictures), last, atol=1e-5)

@@ -16,20 +16,28 @@ CHAPTERS = sorted(ROOT.glob("chapters/*.ipynb"))
 
 # The chapter, or the chapters, that write out all public functions and classes of a module.
 INTRODUCED = {
+    "augmentation": "53-regularization-and-normalization",
     "convolution.one_dimension": "21-one-dimension",
     "convolution.two_dimensions": "22-two-dimensions",
     "convolution.windows": "23-padding-stride-dilation",
+    "diagnosis": "54-debugging-clinic",
     "gradcheck": "41-backprop-dense",
+    "initializers": "51-initialization",
     "inspection.receptive_fields": "33-receptive-fields",
     "layers.activations": "41-backprop-dense",
     "layers.convolution": ("31-the-convolution-layer", "42-backprop-convolution"),
     "layers.dense": "41-backprop-dense",
+    "layers.dropout": "53-regularization-and-normalization",
     "layers.losses": "41-backprop-dense",
     "layers.network": "44-a-cnn-in-numpy",
+    "layers.normalization": "53-regularization-and-normalization",
     "layers.pooling": ("32-pooling", "43-backprop-pooling"),
     "models.one_conv": "45-the-same-in-pytorch",
+    "models.one_epoch": "52-optimizers",
     "models.small": "12-a-first-cnn",
     "models.three_conv": "45-the-same-in-pytorch",
+    "optimizers": "52-optimizers",
+    "schedules": "52-optimizers",
     "statistics": "13-how-to-measure",
 }
 
