@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
-from conftest import ROOT, content_pages
+from conftest import ROOT, content_pages, settle
 
 from tools import book, links, stamp
 
@@ -20,6 +20,11 @@ HOME = "https://owner-1.github.io/cnn.course/"
 NOT_COPIED = shutil.ignore_patterns(
     ".git", ".venv", "build", "node_modules", "__pycache__", ".*cache"
 )
+WAYS = {
+    "clicked": "place => document.querySelector(`a[href='#${place}']`).click()",
+    "changed": "place => { location.hash = place }",
+}
+TOP = "place => document.getElementById(place).getBoundingClientRect().top"
 MARKDOWN_LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"^(`{3,}).*?^\1|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 
@@ -107,6 +112,30 @@ def test_each_chapter_has_neighbors_and_long_ones_their_contents(site, soups):
         assert len(neighbors) == (1 if page in (pages[0], pages[-1]) else 2), page.name
         contents = soups[page].select(".bd-sidebar-secondary nav a[href^='#']")
         assert len(contents) >= len(soups[page].select("main article h2")) > 0, page.name
+
+
+@pytest.mark.parametrize("way", ["opened", "clicked", "changed"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_a_link_to_a_place_on_a_page_arrives_there(site, soups, address, browser, width, way):
+    page = site / "chapters" / "44-a-cnn-in-numpy.html"
+    url = f"{address}{page.relative_to(site)}"
+    # Not the last, above which there may be no more than the end of the page.
+    for heading in soups[page].select("main article h2")[:-2:2]:
+        place = heading.find_parent("section")["id"]
+        viewport = {"width": width, "height": 844}
+        tab = browser.new_page(viewport=viewport, reduced_motion="reduce")
+        if way == "opened":
+            tab.goto(f"{url}#{place}")
+        else:
+            tab.goto(url)
+            settle(tab)
+            tab.evaluate(WAYS[way], place)
+        tops = [tab.evaluate(TOP, place)]
+        while len(tops) < 3 or tops[-1] != tops[-3]:
+            tab.wait_for_timeout(300)
+            tops.append(tab.evaluate(TOP, place))
+        assert 0 <= tops[-1] < 100, (place, tops)
+        tab.close()
 
 
 def test_addresses_outside_the_book_have_the_right_form(soups):
