@@ -15,6 +15,7 @@ so that a term leads to its entry and not to the top of the page. `search.js`, w
 to `language_data.js`, does the same to queries and mends how results are shown.
 """
 
+import functools
 import hashlib
 import re
 import unicodedata
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import sphinx
 from docutils import nodes
+from py_mini_racer import MiniRacer
 from sphinx import addnodes
 from sphinx.errors import ExtensionError
 from sphinx.search.en import SearchEnglish
@@ -82,11 +84,18 @@ class Search(SearchEnglish):
         return word not in self.stopwords and not word.isdecimal() and word.strip("_") != ""
 
     def stem(self, word):
-        # Sphinx's JavaScript stemmer leaves short words alone; the Python one makes nothing of "s".
-        return super().stem(word) if len(word) > 2 else word.lower()
+        # By the script that stems queries: Sphinx's stemmer in Python differs, as for "semilogy".
+        return stemmer(self.js_stemmer_code).call("stemmer.stemWord", word.lower())
 
     def word_filter(self, word):
         return True
+
+
+@functools.cache
+def stemmer(code):
+    context = MiniRacer()
+    context.eval(f"{code}\nconst stemmer = new Stemmer();")
+    return context
 
 
 class IndexOfTerms(SphinxTransform):
