@@ -61,6 +61,7 @@ def window(browser, base, **options):
 
     def show(name):
         tools.send("Network.clearBrowserCache")
+        page.goto("about:blank")  # or the last page's icon might still be on its way
         log.clear()
         page.goto(base + name, wait_until="networkidle")
         return page, log
