@@ -4,10 +4,10 @@ An experiment is a set of recipes, each run with every seed:
 
     python -m experiments.NAME                          run everything, write results/NAME.json
     python -m experiments.NAME --recipe R --seed S      run one again, print it, write nothing
-    python -m experiments.NAME --recipe R --seed S --quick      the same in a few seconds
+    python -m experiments.NAME --quick                  run all recipes in a few seconds, as below
 
-The quick figure belongs to a much smaller training. It is stored too, so that a test can run it
-again and find out whether the stored figures still describe the code.
+The quick figures belong to much smaller trainings, one a recipe. They are stored too, so that a
+test can run them again and find out whether the stored figures still describe the code.
 """
 
 import argparse
@@ -48,18 +48,25 @@ def main(name, question, sources, recipes, seeds, run):
     parser = argparse.ArgumentParser(prog=f"python -m experiments.{name}", description=question)
     parser.add_argument("--recipe", choices=recipes, help="run this one only; write nothing")
     parser.add_argument("--seed", type=int, help="of the one to run")
-    parser.add_argument("--quick", action="store_true", help="run the small version")
+    parser.add_argument("--quick", action="store_true", help="run the small version of all")
     options = parser.parse_args()
-    if (options.recipe is None) != (options.seed is None) or (options.quick and not options.recipe):
-        parser.error("--recipe and --seed go together, and --quick goes with them")
+    if (options.recipe is None) != (options.seed is None) or (options.quick and options.recipe):
+        parser.error("--recipe and --seed go together, and --quick goes alone")
     if options.recipe:
-        print(json.dumps(run(recipes[options.recipe], options.seed, options.quick)))
+        print(json.dumps(run(recipes[options.recipe], options.seed, False)))
+        return
+
+    def run_quick(recipe):
+        return {"recipe": recipe, "seed": seeds[0], **run(recipes[recipe], seeds[0], True)}
+
+    if options.quick:
+        print(json.dumps([run_quick(recipe) for recipe in recipes]))
         return
 
     hashes = {path: source_hash((ROOT / path).read_text("utf-8")) for path in sources}
     runs, quick = [], []
     for recipe, settings in recipes.items():
-        quick.append({"recipe": recipe, "seed": seeds[0], **run(settings, seeds[0], True)})
+        quick.append(run_quick(recipe))
         for seed in seeds:
             runs.append({"recipe": recipe, "seed": seed, **run(settings, seed, False)})
             print(name, recipe, f"seed {seed}", flush=True)

@@ -35,6 +35,19 @@ def test_classes_that_no_page_and_no_script_names_are_dropped():
     assert ".used{" in kept and ".by-script{" in kept and "unused" not in kept
 
 
+def test_custom_properties_that_nothing_reads_are_left_out():
+    css = (
+        ":root{--seen:red;--by-other:tan;--way:var(--by-other);--in-script:1px;--unread:blue;"
+        "--only-by-unread:2px;--unread-too:var(--only-by-unread)}"
+        "p{color:var(--seen);background:var(--way,var(--spare))}b{--spare:3px}.a--unread:hover{top:0}"
+    )
+    kept = bundle.without_unused(css, '<p class="a--unread"> style.getPropertyValue("--in-script")')
+    for name in ("--seen", "--by-other", "--way", "--in-script", "--spare"):
+        assert f"{name}:" in kept
+    for name in ("--unread:", "--only-by-unread", "--unread-too"):
+        assert name not in kept.replace("a--unread:hover", "")
+
+
 def test_classes_that_scripts_set_keep_their_rules(site):
     css = (site / "_static" / "book.css").read_text(encoding="utf-8")
     for name in ("show", "dropdown-menu", "active", "scrolled"):

@@ -189,6 +189,8 @@ NAN, INF = math.nan, math.inf
         (np.array(["a"]), np.array(["b"])),
         (torch.zeros(2), torch.zeros(2, dtype=torch.float64)),
         (torch.zeros(2), torch.ones(2)),
+        (np.float32(1), np.float32(1.00001)),
+        (torch.ones(2), torch.ones(2) + 1e-5),
         (1j, 2j),
     ],
 )
@@ -209,6 +211,9 @@ def test_results_that_differ_are_not_equal(one, other):
         ({1, 2}, {2, 1}),
         (np.array([1, NAN, INF]), np.array([1 + 1e-12, NAN, INF])),
         (np.float32(NAN), np.float32(NAN)),
+        (np.float32(1), np.float32(1.000001)),
+        (torch.ones(2), torch.ones(2) + 1e-6),
+        (np.ones(2, np.complex64), np.ones(2, np.complex64) + 1e-6j),
         (np.zeros(0), np.zeros(0)),
         (torch.tensor([1.0, NAN]).bfloat16(), torch.tensor([1.0, NAN]).bfloat16()),
         (complex(NAN, 1), complex(NAN, 1)),

@@ -2,8 +2,9 @@
 
 The theme and the extensions bring a dozen files, most of them unused rules and glyphs: 1.4 MB on
 every page. After the pages are written, this extension joins the style sheets, drops the classes
-that neither a page nor a script names, cuts the fonts down to the characters that occur, and joins
-the scripts. The templates load the results, `_static/book.css` and `_static/book.js`.
+that neither a page nor a script names and the custom properties that nothing reads, cuts the fonts
+down to the characters that occur, and joins the scripts. The templates load the results,
+`_static/book.css` and `_static/book.js`.
 """
 
 import re
@@ -36,6 +37,8 @@ TASK = "setTimeout(() => {\n%s\n});"
 FONT_FACE = re.compile(r"@font-face\s*{[^}]*}")
 CLASS = re.compile(r"\.(-?[_a-zA-Z][\w-]*)")
 NAME = re.compile(r"[\w-]+")
+DEFINITION = re.compile(r"(?<![\w-])(--[\w-]+)\s*:([^;}]*)")
+PROPERTY = re.compile(r"(?<![\w-])--[\w-]+")
 
 
 def assets(builder, kind):
@@ -58,13 +61,32 @@ def read_styles(static, names):
     return FONT_FACE.sub("", re.sub(r"@charset[^;]*;", "", text))
 
 
+def unread_properties(css, text):
+    """Return the custom properties that neither the text nor a rule reads, not even by others."""
+    read_by = {}
+    for name, value in DEFINITION.findall(css):
+        read_by.setdefault(name, set()).update(PROPERTY.findall(value))
+    waiting = set(PROPERTY.findall(DEFINITION.sub("", css) + text))
+    unread = set(read_by)
+    while waiting:
+        name = waiting.pop()
+        if name in unread:
+            unread.remove(name)
+            waiting |= read_by[name]
+    return unread
+
+
 def without_unused(css, text):
-    """Return minified CSS without the classes that do not occur in the text."""
+    """Return minified CSS without the classes and custom properties that nothing uses.
+
+    The text holds all pages and scripts.
+    """
+    classes = set(CLASS.findall(css)) - set(NAME.findall(text))
     return lightningcss.process_stylesheet(
         css,
         filename="book.css",
         error_recovery=True,
-        unused_symbols=set(CLASS.findall(css)) - set(NAME.findall(text)),
+        unused_symbols=classes | unread_properties(css, text),
         browsers_list=BROWSERS,
     )
 

@@ -1,5 +1,6 @@
-"""What a unit of a network sees, as the chapter "Receptive fields" introduces it."""
+"""What a unit of a network sees (the chapter "Receptive fields"), and what a network costs."""
 
+from cnnbook.inspection.costs import Cost, layer_costs, multiply_adds, parameter_count
 from cnnbook.inspection.receptive_fields import (
     Field,
     Window,
@@ -11,10 +12,14 @@ from cnnbook.inspection.receptive_fields import (
 )
 
 __all__ = [
+    "Cost",
     "Field",
     "Window",
     "effective_receptive_field",
     "field_spread",
+    "layer_costs",
+    "multiply_adds",
+    "parameter_count",
     "pixels_read",
     "receptive_field",
     "stack_of",

@@ -44,6 +44,7 @@ from cnnbook.layers.pooling import (
     mean_pool2d,
     mean_pool2d_backward,
 )
+from cnnbook.layers.transposed import conv_transpose2d, transposed_size
 
 __all__ = [
     "BatchNorm",
@@ -63,6 +64,7 @@ __all__ = [
     "blur_pool2d",
     "conv2d",
     "conv2d_backward",
+    "conv_transpose2d",
     "cross_entropy",
     "cross_entropy_backward",
     "dense",
@@ -87,4 +89,5 @@ __all__ = [
     "softmax",
     "standardize",
     "standardize_backward",
+    "transposed_size",
 ]

@@ -26,10 +26,10 @@ def check_conv2d(images, kernels, bias, stride, padding, dilation, groups):
         _check_fit(images, kernels, axis, lines, sum(padding[axis - 2]), dilation[axis - 2])
     arrays = [images, kernels]
     if bias is not None:
-        arrays.append(_check_bias(bias, len(kernels)))
+        arrays.append(check_bias(bias, len(kernels), "the output channels of kernels (axis 0)"))
     kind = np.result_type(*arrays)
     if kind == np.int64 and images.size:
-        _check_sums(*arrays)
+        check_sums(kernels[0].size, *arrays)
     images, kernels, *bias = (array.astype(kind, copy=False) for array in arrays)
     return images, kernels, bias[0] if bias else None, stride, padding, dilation, groups
 
@@ -77,18 +77,19 @@ def _check_fit(images, kernels, axis, lines, padding, dilation):
         )
 
 
-def _check_bias(bias, out_channels):
+def check_bias(bias, out_channels, meaning):
+    """Return the bias with one number for each output channel; `meaning` says what those are."""
     bias = array_with_axes("bias", bias, ("out_channels",), least=(1,))
     if len(bias) != out_channels:
         raise ValueError(
             f"bias was of shape {bias.shape}; its axis 0 was {len(bias)}, it must be "
-            f"{out_channels}: the output channels of kernels (axis 0)"
+            f"{out_channels}: {meaning}"
         )
     return bias
 
 
-def _check_sums(images, kernels, bias=None):
-    terms = kernels[0].size
+def check_sums(terms, images, kernels, bias=None):
+    """Raise ValueError if a sum of `terms` products and a bias might pass the largest int64."""
     pixel, tap = checks.magnitude(images), checks.magnitude(kernels)
     constant = 0 if bias is None else checks.magnitude(bias)
     if terms * pixel * tap + constant > checks.LARGEST:
