@@ -177,11 +177,19 @@ def test_a_small_change_of_what_is_run_moves_the_quick_figures_beyond_the_tolera
 
 
 def test_rounding_alone_leaves_the_quick_figures_within_the_tolerance(copy):
-    """Normalizing undoes another scale of the pixels, all but the rounding."""
-    path, old, new = "cnnbook/data/mnist.py", "divide(part_images, 255", "divide(part_images, 235"
-    entry, again = quick_after_change(copy, path, old, new)
-    assert again["train_loss"] != entry["train_loss"]
-    assert differences(entry, again) == []
+    """Normalizing undoes another scale of the pixels, all but the rounding.
+
+    Which scales move the last stored digit depends on the processor; some do on any.
+    """
+    path, scale = "cnnbook/data/mnist.py", 255
+    for other in (235, 215, 245, 205, 225):
+        old, new = (f"divide(part_images, {number}" for number in (scale, other))
+        entry, again = quick_after_change(copy, path, old, new)
+        assert differences(entry, again) == []
+        if again["train_loss"] != entry["train_loss"]:
+            return
+        scale = other
+    pytest.fail("no scale changed the rounding of the quick training loss")
 
 
 SOURCE = '''
