@@ -1,4 +1,4 @@
-"""The page "Notation and index" is true: its symbols stand where it says, and no name is missing."""
+"""The page "Notation and index": its symbols stand where it says, and no name is missing."""
 
 import ast
 import importlib

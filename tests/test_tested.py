@@ -81,19 +81,16 @@ def test_every_other_file_and_command_that_is_named_exists():
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
+QUOTATION = "*a cut file is found and the error states both lengths*"
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        (
-            "`test_data.py`; able to fail: *a cut file is found and the error states both lengths*",
-            0,
-        ),
+        (f"`test_data.py`; able to fail: {QUOTATION}", 0),
         ("`test_data.py`; able to fail: *a cut file is lost*", 1),
-        (
-            "`test_links.py`; able to fail: *a cut file is found and the error states both lengths*",
-            1,
-        ),
-        ("able to fail: *a cut file is found and the error states both lengths*", 1),
+        (f"`test_links.py`; able to fail: {QUOTATION}", 1),
+        (f"able to fail: {QUOTATION}", 1),
         ("*any words* before, `test_data.py`", 0),
     ],
 )
