@@ -21,6 +21,7 @@ INTRODUCED = {
     "convolution.two_dimensions": "22-two-dimensions",
     "convolution.windows": "23-padding-stride-dilation",
     "diagnosis": "54-debugging-clinic",
+    "distillation": "72-distillation",
     "gradcheck": "41-backprop-dense",
     "initializers": "51-initialization",
     "inspection.receptive_fields": "33-receptive-fields",
