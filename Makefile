@@ -61,7 +61,7 @@ audit: book ## run Lighthouse on the built book (RUNS=3, PAGE=word in a name)
 bench: $(READY) ## run the benchmarks
 	@set -e; for name in $(BENCHMARKS); do $(PYTHON) -m benchmarks.$$name; done
 
-experiments: $(READY) ## run the long comparisons again (an hour of one core)
+experiments: $(READY) ## run the long comparisons again (a few hours of one core)
 	@set -e; for name in $(EXPERIMENTS); do $(PYTHON) -m experiments.$$name; done
 
 clean: ## remove the built book and other generated files; .venv stays
